@@ -1,0 +1,96 @@
+"""Requests, replies, and the one protocol through which every model is reached."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Protocol
+
+from schemas.chats import Chat, content_id
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How an answer is drawn. All of it is part of the request's key.
+
+    `temperature` 0 is greedy; `max_tokens` bounds the answer, not the prompt; `choices`, when given,
+    are the only answers allowed; `logprob` asks for the answer's summed log-probability (nats).
+    """
+
+    temperature: float = 1.0
+    top_p: float = 1.0
+    max_tokens: int = 256
+    stop: tuple[str, ...] = ()
+    seed: int = 0
+    choices: tuple[str, ...] = ()
+    logprob: bool = False
+
+
+@dataclass(frozen=True)
+class Request:
+    """One answer that is wanted: the `sample`-th (from 0) answer of `model` at `revision` to `chat`.
+
+    `tools` is the JSON text of OpenAI's `tools`, or null. The engine's own seed for the answer is `seed`, so that
+    two samples of one chat differ and each can be had again.
+    """
+
+    chat: Chat
+    sampling: Sampling
+    model: str
+    revision: str
+    sample: int = 0
+    tools: str | None = None
+
+    @cached_property
+    def key(self) -> str:
+        """The content hash of everything that can change the answer."""
+        return content_id(asdict(self))
+
+    @property
+    def seed(self) -> int:
+        """The seed of this one answer, 0 to 2**31 - 1, from the recipe's seed and the whole request."""
+        return int(self.key[:8], 16) & 0x7FFFFFFF
+
+
+@dataclass(frozen=True)
+class Reply:
+    """The answer to the request named `key`, or the `error` met instead; then `text` is null.
+
+    `model` is who answered where that differs from the model asked (a replayed record). `finish_reason` is "stop" or
+    "length"; token counts are null where the engine doesn't tell; `logprob` is in nats, null unless asked for.
+    """
+
+    key: str
+    text: str | None
+    finish_reason: str | None = None
+    prompt_tokens: int | None = None
+    reply_tokens: int | None = None
+    logprob: float | None = None
+    model: str | None = None
+    error: str | None = None
+
+
+class Engine(Protocol):
+    """Anything that answers chats. Replies come as they are ready, each naming its request by key.
+
+    A request that fails comes back as a reply with an `error`; an engine that can't go on raises `EngineError`.
+    Nothing heavy happens before the first request is asked. `revision` is what the weights are: their content hash,
+    or what the server says. `close` frees the device, may be called twice, and the next call starts anew.
+    """
+
+    @property
+    def model(self) -> str:
+        """The name that requests ask for."""
+        ...
+
+    @property
+    def revision(self) -> str:
+        """What the weights are."""
+        ...
+
+    def __call__(self, requests: Iterable[Request], /) -> Iterator[Reply]:
+        """Answer `requests`, in any order."""
+        ...
+
+    def close(self) -> None:
+        """Free the device."""
+        ...

@@ -1,0 +1,56 @@
+"""Verdicts, and the three things that give them: verifiers, judges of one reply, judges of a pair."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from schemas.chats import Chat
+from schemas.engines import Reply, Sampling
+from schemas.tables import Sample
+
+Status = Literal["scored", "unparsed", "error", "timeout", "no_reference"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A score, or why there is none. `score` is null exactly when `status` is not "scored".
+
+    Of one reply: higher is better; a verifier gives 1.0 (pass) or 0.0 (fail). Of a pair: 1.0 the first is better,
+    -1.0 the second, 0.0 a tie, so that swapping the pair negates the score. `extracted` is what was compared,
+    `answers` is what the judge said, one text a chat.
+    """
+
+    score: float | None
+    status: Status = "scored"
+    why: str = ""
+    extracted: str | None = None
+    answers: tuple[str | None, ...] = ()
+
+    def __post_init__(self) -> None:
+        if (self.score is None) == (self.status == "scored"):
+            raise ValueError(f"a verdict has a score or a reason, not both and not neither: {self}")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two replies to one prompt, the first and the second."""
+
+    prompt: Chat
+    first: str
+    second: str
+
+
+@dataclass(frozen=True)
+class Verifier:
+    """Scores a reply without a model, from the sample's `reference` or `check`."""
+
+    verify: Callable[[str, Sample], Verdict]
+
+
+@dataclass(frozen=True)
+class PairJudge:
+    """Two pure functions: `ask` gives the chats that settle a pair, `read` the verdict in their answers, in order."""
+
+    ask: Callable[[Pair], list[Chat]]
+    read: Callable[[Sequence[Reply]], Verdict]
+    sampling: Sampling
