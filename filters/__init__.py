@@ -1,0 +1,1 @@
+"""Rules over samples, and the one function that splits kept from dropped."""

@@ -1,0 +1,17 @@
+"""The text of a sample that a rule measures."""
+
+from typing import Literal
+
+import polars as pl
+
+Part = Literal["prompt", "reply", "conversation"]
+
+
+def text(part: Part) -> pl.Expr:
+    """Give the prompt's messages, the reply, or both, as one text, the messages a line apart; null where absent."""
+    prompt = pl.col("prompt").list.eval(pl.element().struct.field("content")).list.join("\n")
+    if part == "prompt":
+        return prompt
+    if part == "reply":
+        return pl.col("reply")
+    return pl.concat_str(prompt, pl.col("reply"), separator="\n", ignore_nulls=True)

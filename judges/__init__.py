@@ -1,0 +1,1 @@
+"""What scores: LLM judges, verifiers, rule-based rewards."""
