@@ -1,0 +1,1 @@
+"""Engines, the ledger that pays for each answer once, and what makes candidates."""

@@ -1,0 +1,294 @@
+"""vLLM, offline or as a server, in an environment of its own: it pins other packages than the rest of the project."""
+
+import contextlib
+import importlib.util
+import os
+import socket
+import subprocess
+import sys
+import time
+import weakref
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any, NoReturn
+
+import orjson
+
+from generators import openai
+from generators.child import Child, obituary, start, stop
+from generators.messages import messages, tools
+from generators.weights import check_model, folder_revision, is_folder
+from schemas.engines import Engine, Reply, Request
+from schemas.errors import EngineError
+
+ROOT = Path(__file__).parent.parent
+WORKER = Path(__file__).with_name("vllm_worker.py")
+IN_FLIGHT = 512  # requests sent and not yet answered: what a death loses
+
+
+def local(
+    *,
+    model: str,
+    revision: str = "main",
+    max_model_len: int | None = None,
+    dtype: str | None = None,
+    gpu_memory_utilization: float | None = None,
+    python: str | None = None,
+) -> Engine:
+    """Answer with the model in the folder `model`, or with the hub's `model` at `revision`, by vLLM's offline engine.
+
+    It runs in one child process, started with the first request (12 to 30 s) and kept until `close`. `python` is the
+    Python that has vLLM, found by `environment`. The other arguments are vLLM's own; those that can change an answer
+    are part of the engine's `revision`. Where there is no accelerator, `dtype` is float32 unless given.
+    """
+    return _Local(Weights(model, revision, max_model_len, dtype, gpu_memory_utilization), python)
+
+
+def server(
+    *,
+    model: str,
+    revision: str = "main",
+    port: int | None = None,
+    max_model_len: int | None = None,
+    dtype: str | None = None,
+    gpu_memory_utilization: float | None = None,
+    python: str | None = None,
+    concurrency: int = 32,
+    timeout: float = 600.0,
+    start_timeout: float = 180.0,
+) -> Engine:
+    """Answer as `local` does, by vLLM's OpenAI-compatible server on this machine's loopback, at `port` or a free one.
+
+    It is started with the first request and must be ready within `start_timeout` seconds (30 to 70 s are usual without
+    an accelerator). `concurrency` is how many requests it has at once, `timeout` the seconds one of them may take.
+    """
+    weights = Weights(model, revision, max_model_len, dtype, gpu_memory_utilization)
+    return _Server(weights, python, port, concurrency, timeout, start_timeout)
+
+
+def environment(python: str | None = None) -> str:
+    """Find the Python that has vLLM: `python`, `$GRISTMILL_VLLM_PYTHON`, `.venv-vllm` in the project, or this one.
+
+    The first that is named or exists counts; raises `EngineError` when it has no vLLM, or there is none.
+    """
+    own = ROOT / ".venv-vllm" / "bin" / "python"
+    named = python or os.environ.get("GRISTMILL_VLLM_PYTHON") or (str(own) if own.exists() else None)
+    if named is None:
+        if importlib.util.find_spec("vllm") is None:
+            raise EngineError(f"vLLM is not installed: there is no {own} and none in {sys.prefix}. `make vllm` gets it")
+        return sys.executable
+    look = "import importlib.util, sys; sys.exit(importlib.util.find_spec('vllm') is None)"
+    if not Path(named).is_file() or subprocess.run([named, "-P", "-c", look], check=False).returncode:
+        raise EngineError(f"{named} is no Python that has vLLM. `make vllm` makes one in .venv-vllm")
+    return named
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What vLLM is started with; null is vLLM's default."""
+
+    model: str
+    revision: str
+    max_model_len: int | None
+    dtype: str | None
+    gpu_memory_utilization: float | None
+
+    def version(self) -> str:
+        """Name the weights, by content where they are a folder, and what else changes answers: "0123…-float16-512"."""
+        if is_folder(self.model):
+            check_model(self.model)
+        name = folder_revision(self.model) if is_folder(self.model) else self.revision
+        return "-".join(str(part) for part in (name, self.dtype, self.max_model_len) if part is not None)
+
+    def settings(self) -> dict[str, Any]:
+        """Give vLLM's own arguments."""
+        given = {
+            "model": self.model,
+            "revision": None if is_folder(self.model) else self.revision,
+            "max_model_len": self.max_model_len,
+            "dtype": self.dtype,
+            "gpu_memory_utilization": self.gpu_memory_utilization,
+        }
+        return {name: value for name, value in given.items() if value is not None}
+
+
+def _start(mode: str, weights: Weights, python: str | None, **more: Any) -> Child:
+    weights.version()  # a folder that is no model is told before anything starts
+    settings = orjson.dumps({**weights.settings(), **more}).decode()
+    return start([environment(python), "-P", str(WORKER), mode, settings], "vllm")
+
+
+@dataclass(eq=False)
+class _Local:
+    weights: Weights
+    python: str | None
+    _child: Child | None = field(default=None, init=False)
+    _stop: Callable[[], object] | None = field(default=None, init=False)  # runs at exit too
+
+    @property
+    def model(self) -> str:
+        return self.weights.model
+
+    @property
+    def revision(self) -> str:
+        return self.weights.version()
+
+    def __call__(self, requests: Iterable[Request], /) -> Iterator[Reply]:
+        in_flight = 0
+        try:
+            for request in requests:
+                if in_flight == IN_FLIGHT:
+                    reply = self._answer(in_flight)
+                    in_flight -= 1
+                    yield reply
+                self._ask(request, in_flight)
+                in_flight += 1
+            while in_flight:
+                reply = self._answer(in_flight)
+                in_flight -= 1
+                yield reply
+        finally:
+            if in_flight:  # left in the middle: nobody will read these answers, so the next call starts anew
+                self.close()
+
+    def close(self) -> None:
+        if self._stop is not None:
+            self._stop()
+        self._child = self._stop = None
+
+    def _ask(self, request: Request, in_flight: int) -> None:
+        child = self._started()
+        try:
+            child.stdin.write(_line(request))
+            child.stdin.flush()
+        except BrokenPipeError:
+            self._give_up(_death(child, in_flight))
+
+    def _answer(self, in_flight: int) -> Reply:
+        child = self._started()
+        line = child.stdout.readline()
+        if not line.endswith(b"\n"):
+            self._give_up(_death(child, in_flight))
+        return Reply(**orjson.loads(line))
+
+    def _started(self) -> Child:
+        if self._child is None:
+            self.close()  # what is left of a start that was broken off
+            child = _start("offline", self.weights, self.python)
+            self._stop = weakref.finalize(self, stop, child)
+            if not child.stdout.readline():  # its first line says that it is ready
+                self._give_up(f"vLLM did not start with {self.model!r} {obituary(child)}")
+            self._child = child
+        return self._child
+
+    def _give_up(self, why: str) -> NoReturn:
+        self.close()  # the next call starts anew
+        raise EngineError(why)
+
+
+def _line(request: Request) -> bytes:
+    sampling = request.sampling
+    fields = {
+        "key": request.key,
+        "messages": messages(request),
+        "tools": tools(request),
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        "max_tokens": sampling.max_tokens,
+        "stop": sampling.stop,
+        "seed": request.seed,
+        "choices": sampling.choices,
+        "logprob": sampling.logprob,
+    }
+    return orjson.dumps(fields, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def _death(child: Child, in_flight: int) -> str:
+    return (
+        f"vLLM died with {in_flight} requests in flight; what was answered before is kept, run again to ask the rest "
+        f"{obituary(child)}"
+    )
+
+
+@dataclass(eq=False)
+class _Server:
+    weights: Weights
+    python: str | None
+    port: int | None
+    concurrency: int
+    timeout: float
+    start_timeout: float
+    _child: Child | None = field(default=None, init=False)
+    _stop: Callable[[], object] | None = field(default=None, init=False)
+    _url: str = field(default="", init=False)
+
+    @property
+    def model(self) -> str:
+        return self.weights.model
+
+    @property
+    def revision(self) -> str:
+        return self.weights.version()
+
+    def __call__(self, requests: Iterable[Request], /) -> Iterator[Reply]:
+        first = list(islice(requests := iter(requests), 1))
+        if not first:
+            return
+        child = self._started()
+        client = openai.server(url=self._url, model=self.model, concurrency=self.concurrency, timeout=self.timeout)
+        try:
+            yield from client(chain(first, requests))
+        except EngineError:
+            if child.process.poll() is None:
+                raise
+            message = _death(child, self.concurrency)
+            self.close()
+            raise EngineError(message) from None
+
+    def close(self) -> None:
+        if self._stop is not None:
+            self._stop()
+        self._child = self._stop = None
+
+    def _started(self) -> Child:
+        if self._child is None:
+            self.close()  # what is left of a start that was broken off
+            port = _free_port(self.port)
+            child = _start("serve", self.weights, self.python, host="127.0.0.1", port=port)
+            self._stop = weakref.finalize(self, stop, child)
+            self._url = f"http://127.0.0.1:{port}/v1"
+            try:
+                _wait_until_ready(child, f"http://127.0.0.1:{port}/health", self.start_timeout)
+            except EngineError:
+                self.close()
+                raise
+            self._child = child
+        return self._child
+
+
+def _free_port(wanted: int | None) -> int:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port that was closed just now is free
+        try:
+            probe.bind(("127.0.0.1", wanted or 0))
+        except OSError as error:
+            raise EngineError(
+                f"vLLM's server can't have port {wanted}: {error.strerror}. Name another, or none for a free one"
+            ) from None
+        return int(probe.getsockname()[1])
+
+
+def _wait_until_ready(child: Child, url: str, seconds: float) -> None:
+    import httpx
+
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if child.process.poll() is not None:
+            raise EngineError(f"vLLM's server did not start {obituary(child)}")
+        with contextlib.suppress(httpx.TransportError):  # nobody listens yet
+            if httpx.get(url, timeout=5, trust_env=False).is_success:
+                return
+        time.sleep(0.5)
+    raise EngineError(f"vLLM's server was not ready after {seconds:g} s (`start_timeout`) {obituary(child)}")

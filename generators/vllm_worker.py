@@ -1,0 +1,182 @@
+"""What the vLLM environment's Python runs for us, offline engine or server; `generators/vllm.py` starts it.
+
+It imports nothing of the project and is started with `python -P`, so that `import vllm` means vLLM and not our module
+of that name. Either way it ends as soon as its standard input is closed: no orphan is left when the project is killed.
+
+Offline: a JSON request a line comes in (key, messages, tools, temperature, top_p, max_tokens, stop, seed, choices,
+logprob), a JSON answer a line goes out the moment it is ready; the first line out says that the engine has started.
+"""
+
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+from typing import Any
+
+IN_FLIGHT = 512  # requests handed to the engine at once; more gains nothing and costs memory
+NO_DEFAULTS = {  # the server takes what a request doesn't name from the model's generation_config.json, `LLM` does not
+    "top_k": 0,
+    "min_p": 0.0,
+    "repetition_penalty": 1.0,
+    "presence_penalty": 0.0,
+    "frequency_penalty": 0.0,
+    "max_new_tokens": None,
+}
+GRACE = 5.0  # seconds a server may take to end by itself before its whole process group is killed
+
+
+def main(mode: str, settings: dict[str, Any]) -> None:
+    """Run the engine (`mode` "offline") or the server ("serve") with vLLM's own `settings`, names as `LLM` has them."""
+    os.environ.update(VLLM_NO_USAGE_STATS="1", DO_NOT_TRACK="1")
+    if os.path.isdir(settings["model"]):  # noqa: PTH112 - a hub name is no path
+        os.environ["HF_HUB_OFFLINE"] = "1"  # a folder has everything: look nothing up
+    answers = os.dup(1)
+    os.dup2(2, 1)  # vLLM prints: everything but the answers goes to the log
+    if mode == "offline":
+        offline(settings, answers)
+    else:
+        serve(settings)
+
+
+def offline(settings: dict[str, Any], answers: int) -> None:
+    """Answer requests from standard input, on the file descriptor `answers`, until the input is closed."""
+    lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()  # unbounded: who asks bounds what is in flight
+    threading.Thread(target=read_lines, args=(lines,), daemon=True).start()
+
+    os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
+    import vllm
+
+    llm = vllm.LLM(**{**cpu_settings(), **settings}, enable_prefix_caching=True)
+    write(answers, {"ready": vllm.__version__})
+    running = 0
+    while True:
+        while running < IN_FLIGHT and (running == 0 or not lines.empty()):
+            request = json.loads(lines.get())
+            error = add(llm, request)
+            if error is None:
+                running += 1
+            else:
+                write(answers, {"key": request["key"], "text": None, "error": error})
+        for output in llm.llm_engine.step():
+            if output.finished:
+                running -= 1
+                write(answers, answer(output))
+
+
+def read_lines(lines: "queue.SimpleQueue[bytes]") -> None:
+    """Queue each line of standard input; at its end leave at once, whatever is still being answered."""
+    with os.fdopen(os.dup(0), "rb") as stdin:
+        for line in stdin:
+            lines.put(line)
+    os._exit(0)
+
+
+def add(llm: Any, request: dict[str, Any]) -> str | None:
+    """Hand `request` to the engine; give back why it can't be answered, or null."""
+    try:
+        tokens = llm.get_tokenizer().apply_chat_template(
+            [with_arguments(message) for message in request["messages"]],
+            tools=request["tools"],
+            add_generation_prompt=True,
+            tokenize=True,
+            return_dict=False,
+        )
+        llm.llm_engine.add_request(request["key"], {"prompt_token_ids": tokens}, sampling(request))
+    except Exception as error:  # noqa: BLE001 - what a bad request raises differs between vLLM's versions and templates
+        return f"{type(error).__name__}: {error}"
+    return None
+
+
+def with_arguments(message: dict[str, Any]) -> dict[str, Any]:
+    """Give `message` with each tool call's arguments as an object, as chat templates expect, not as OpenAI's JSON."""
+    if not message.get("tool_calls"):
+        return message
+    calls = [
+        {**call, "function": {**call["function"], "arguments": json.loads(call["function"]["arguments"])}}
+        for call in message["tool_calls"]
+    ]
+    return {**message, "tool_calls": calls}
+
+
+def sampling(request: dict[str, Any]) -> Any:
+    """Give `request`'s sampling as vLLM wants it."""
+    from vllm import SamplingParams
+    from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
+
+    return SamplingParams(
+        temperature=request["temperature"],
+        top_p=request["top_p"],
+        max_tokens=request["max_tokens"],
+        stop=request["stop"] or None,
+        seed=request["seed"],
+        logprobs=0 if request["logprob"] else None,  # 0: the sampled token's only
+        structured_outputs=StructuredOutputsParams(choice=request["choices"]) if request["choices"] else None,
+        output_kind=RequestOutputKind.FINAL_ONLY,
+    )
+
+
+def answer(output: Any) -> dict[str, Any]:
+    """Give a finished request's answer as it goes out."""
+    (completion,) = output.outputs
+    if completion.finish_reason not in ("stop", "length"):
+        return {"key": output.request_id, "text": None, "error": f"vLLM ended it with {completion.finish_reason!r}"}
+    return {
+        "key": output.request_id,
+        "text": completion.text,
+        "finish_reason": completion.finish_reason,
+        "prompt_tokens": len(output.prompt_token_ids),
+        "reply_tokens": len(completion.token_ids),
+        "logprob": completion.cumulative_logprob,
+    }
+
+
+def write(answers: int, line: dict[str, Any]) -> None:
+    """Write one line whole, at once."""
+    data = json.dumps(line).encode() + b"\n"
+    while data:
+        data = data[os.write(answers, data) :]
+
+
+def cpu_settings() -> dict[str, Any]:
+    """Give what vLLM needs where there is no accelerator, nothing where there is one."""
+    from vllm.platforms import current_platform
+
+    if not current_platform.is_cpu():
+        return {}
+    os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")  # GiB; the default takes half the memory
+    return {
+        "dtype": "float32",
+        "enforce_eager": True,  # compiling takes minutes there and gains nothing
+        "enable_chunked_prefill": False,  # half a prompt with a seed of its own ends vLLM 0.32 there: see docs/log.md
+    }
+
+
+def serve(settings: dict[str, Any]) -> None:
+    """Run vLLM's OpenAI-compatible server, its command line filled from `settings`."""
+    threading.Thread(target=end_with_input, daemon=True).start()
+    from vllm.entrypoints.launchers.api_server.entry import main as command  # `vllm serve` looks for a package "vllm"
+
+    settings["override_generation_config"] = json.dumps(NO_DEFAULTS)
+    sys.argv = ["vllm"]
+    for name, value in {**cpu_settings(), **settings}.items():
+        option = name.replace("_", "-")
+        sys.argv += (
+            [f"--{option}" if value else f"--no-{option}"] if isinstance(value, bool) else [f"--{option}", str(value)]
+        )
+    command()
+
+
+def end_with_input() -> None:
+    """Wait for the end of standard input, then end the whole process group: the server has children."""
+    while os.read(0, 4096):
+        pass
+    os.killpg(0, signal.SIGTERM)
+    time.sleep(GRACE)
+    os.killpg(0, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], json.loads(sys.argv[2]))

@@ -1,0 +1,29 @@
+"""What several rooms' tests share."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from schemas.engines import Engine
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # with busy cores more threads make vLLM and TRL 8 to 20 times slower
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def tiny() -> str:
+    """The model that the tests ask; another can be named, for a run on an accelerator say."""
+    return os.environ.get("GRISTMILL_TEST_MODEL", str(ROOT / "models" / "tiny"))
+
+
+@pytest.fixture(scope="session")
+def vllm_engine(tiny: str) -> Iterator[Engine]:
+    """A real vLLM, started once for all tests, by the first that asks it."""
+    from generators.vllm import local
+
+    engine = local(model=tiny)
+    yield engine
+    engine.close()

@@ -1,0 +1,217 @@
+"""The real vLLM, offline and as a server, with the project's tiny model."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import orjson
+import pytest
+
+from generators import vllm
+from generators.ledger import ask, open_ledger
+from schemas.chats import Chat
+from schemas.engines import Engine, Reply, Request, Sampling
+from schemas.errors import EngineError
+
+ROOT = Path(__file__).parent.parent.parent
+QUESTION = "Tom has 3 apples and buys 4 more. How many apples does he have?"
+RANDOM = Sampling(temperature=1.0, max_tokens=24)
+GREEDY = Sampling(temperature=0.0, max_tokens=24)
+
+
+@pytest.fixture(autouse=True)
+def _logs_do_not_pile_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+
+
+def requests(
+    engine: Engine, prompt: str = QUESTION, samples: int = 1, sampling: Sampling = RANDOM, tools: str | None = None
+) -> list[Request]:
+    chat: Chat = [{"role": "user", "content": prompt}]
+    return [Request(chat, sampling, engine.model, engine.revision, sample, tools) for sample in range(samples)]
+
+
+def by_key(engine: Engine, asked: list[Request]) -> dict[str, Reply]:
+    return {reply.key: reply for reply in engine(asked)}
+
+
+@pytest.mark.vllm
+def test_samples_of_one_prompt_differ_and_greedy_ones_do_not(vllm_engine: Engine) -> None:
+    sampled = by_key(vllm_engine, requests(vllm_engine, samples=16)).values()
+    greedy = by_key(vllm_engine, requests(vllm_engine, samples=16, sampling=GREEDY)).values()
+    assert len({reply.text for reply in sampled}) > 1
+    assert len({reply.text for reply in greedy}) == 1
+    assert {reply.error for reply in (*sampled, *greedy)} == {None}
+
+
+@pytest.mark.vllm
+def test_a_request_gets_the_same_answer_alone_and_among_others(vllm_engine: Engine) -> None:
+    wanted = requests(vllm_engine, samples=3)
+    others = [one for number in range(60) for one in requests(vllm_engine, f"What is {number} + 1?")]
+    alone = [by_key(vllm_engine, [one])[one.key].text for one in wanted]
+    among = by_key(vllm_engine, [*others[:30], *wanted, *others[30:]])
+    assert [among[one.key].text for one in wanted] == alone
+
+
+@pytest.mark.vllm
+def test_a_prompt_that_is_too_long_is_an_error_and_hurts_nobody(vllm_engine: Engine) -> None:
+    (long,), (short,) = requests(vllm_engine, "1 + " * 100_000), requests(vllm_engine)
+    found = by_key(vllm_engine, [long, short])
+    assert found[long.key].text is None
+    assert "maximum context length" in (found[long.key].error or "")
+    assert found[short.key].error is None
+
+
+@pytest.mark.vllm
+def test_only_the_choices_are_answered_and_the_log_probability_is_told(vllm_engine: Engine) -> None:
+    sampling = Sampling(choices=("yes", "no"), max_tokens=8, logprob=True)
+    found = by_key(vllm_engine, requests(vllm_engine, samples=8, sampling=sampling)).values()
+    assert {reply.text for reply in found} <= {"yes", "no"}
+    assert all(reply.logprob is not None and reply.logprob < 0 for reply in found)
+
+
+@pytest.mark.vllm
+def test_the_length_limit_and_the_tokens_are_told(vllm_engine: Engine) -> None:
+    (reply,) = vllm_engine(requests(vllm_engine, sampling=Sampling(max_tokens=1)))
+    assert (reply.finish_reason, reply.reply_tokens) == ("length", 1)
+    assert (reply.prompt_tokens or 0) > 1
+    assert reply.logprob is None
+
+
+@pytest.mark.vllm
+def test_a_killed_vllm_loses_only_what_was_in_flight(vllm_engine: Engine, tmp_path: Path) -> None:
+    wanted = [one for number in range(700) for one in requests(vllm_engine, f"What is {number} + {number}?")]
+    ledger = open_ledger(tmp_path / "ledger.db")
+
+    def kill_after_100(done: int) -> None:
+        if done == 100:
+            vllm_engine._child.process.kill()  # type: ignore[attr-defined] # noqa: SLF001 - as the kernel would
+
+    with pytest.raises(EngineError, match=r"died with \d+ requests in flight.*SIGKILL.*Its log is"):
+        ask(wanted, vllm_engine, ledger, progress=kill_after_100)
+    kept = len(ledger.find([one.key for one in wanted]))
+    assert 100 <= kept < 700
+    rest = ask(wanted, vllm_engine, ledger)
+    assert (rest.asked, rest.from_ledger, rest.failed) == (700 - kept, kept, 0)
+    ledger.close()
+
+
+ASKING = """
+import sys, time
+from generators.vllm import local
+from schemas.engines import Request, Sampling
+
+engine = local(model=sys.argv[1])
+next(engine([Request([{"role": "user", "content": "1 + 1?"}], Sampling(), engine.model, engine.revision)]))
+print(engine._child.process.pid, flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.vllm
+@pytest.mark.slow
+def test_a_killed_run_leaves_no_vllm_behind(tiny: str) -> None:
+    command = [sys.executable, "-c", ASKING, tiny]
+    with subprocess.Popen(command, cwd=ROOT, env={**os.environ, "PYTHONPATH": "."}, stdout=subprocess.PIPE) as run:
+        assert run.stdout is not None
+        worker = int(run.stdout.readline())
+        assert alive(worker)
+        run.send_signal(signal.SIGKILL)
+    deadline = time.monotonic() + 10
+    while alive(worker) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not alive(worker)
+
+
+def alive(pid: int) -> bool:
+    try:
+        return ") Z" not in Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+@pytest.mark.vllm
+@pytest.mark.slow
+def test_a_start_that_fails_shows_why_and_where_the_log_is(tiny: str, tmp_path: Path) -> None:
+    shutil.copytree(tiny, tmp_path / "broken")
+    (tmp_path / "broken" / "model.safetensors").write_bytes(b"no weights")
+    engine = vllm.local(model=str(tmp_path / "broken"))
+    with pytest.raises(EngineError, match=r"did not start with .*broken.*exit status 1.*Its log is (?s:.*)Error"):
+        list(engine(requests(engine)))
+
+
+@pytest.mark.vllm
+@pytest.mark.slow
+def test_the_server_gives_the_answers_of_the_offline_engine(tiny: str, vllm_engine: Engine) -> None:
+    engine = vllm.server(model=tiny)
+    choice = Sampling(choices=("yes", "no"), max_tokens=8, logprob=True)
+    tool = orjson.dumps([{"type": "function", "function": {"name": "add", "description": "Add.", "parameters": {}}}])
+    wanted = [
+        *requests(engine, samples=4),
+        *requests(engine, sampling=GREEDY),
+        *requests(engine, sampling=choice),
+        *requests(engine, tools=tool.decode()),
+    ]
+    try:
+        there = by_key(engine, wanted)
+        (too_long,) = engine(requests(engine, "1 + " * 100_000))
+    finally:
+        engine.close()
+    here = by_key(vllm_engine, wanted)
+    assert {key: reply.text for key, reply in there.items()} == {key: reply.text for key, reply in here.items()}
+    assert {reply.error for reply in there.values()} == {None}
+    assert [reply.logprob for reply in there.values() if reply.logprob] == pytest.approx(
+        [reply.logprob for reply in here.values() if reply.logprob], abs=1e-4
+    )
+    assert "BadRequestError" in (too_long.error or "")
+
+
+def test_a_port_in_use_is_told_before_anything_starts(tiny: str) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        engine = vllm.server(model=tiny, port=taken.getsockname()[1])
+        start = time.monotonic()
+        with pytest.raises(EngineError, match=f"can't have port {taken.getsockname()[1]}: Address already in use"):
+            list(engine(requests(engine)))
+    assert time.monotonic() - start < 2
+
+
+def test_a_folder_that_is_no_model_is_told_all_that_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}")
+    engine = vllm.local(model=str(tmp_path))
+    with pytest.raises(EngineError, match=r"no weights.*no tokenizer.*no chat template.*found: config.json"):
+        requests(engine)
+    with pytest.raises(EngineError, match="there is no such folder"):
+        requests(vllm.local(model=str(tmp_path / "nowhere")))
+
+
+def test_a_python_without_vllm_is_told_with_the_way_to_get_it(tiny: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for python in (sys.executable, "/nowhere/python"):
+        monkeypatch.setenv("GRISTMILL_VLLM_PYTHON", python)
+        engine = vllm.local(model=tiny)
+        with pytest.raises(EngineError, match=r"no Python that has vLLM. `make vllm` makes one"):
+            list(engine(requests(engine)))
+
+
+def test_the_revision_is_the_weights_and_not_the_readme(tiny: str, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(tiny, tmp_path / "copy"))
+    (copy / "README.md").write_text("Changed.")
+    assert vllm.local(model=str(copy)).revision == vllm.local(model=tiny).revision
+    assert vllm.local(model=tiny, dtype="bfloat16").revision != vllm.local(model=tiny).revision
+    assert vllm.local(model=tiny, max_model_len=64).revision != vllm.local(model=tiny).revision
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json", "tokenizer.json", "chat_template.jinja"])
+def test_the_revision_changes_when_a_file_of_the_model_does(tiny: str, tmp_path: Path, name: str) -> None:
+    copy = Path(shutil.copytree(tiny, tmp_path / "copy"))
+    before = vllm.local(model=str(copy)).revision
+    with (copy / name).open("ab") as file:
+        file.write(b" ")
+    assert vllm.local(model=str(copy)).revision != before
