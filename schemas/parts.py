@@ -1,6 +1,7 @@
 """Parts: functions that a recipe names as `module:function`; their keyword-only arguments are its other keys."""
 
 import difflib
+import importlib
 import inspect
 import pkgutil
 from collections.abc import Callable, Iterable, Mapping
@@ -51,8 +52,8 @@ def find(use: str) -> Callable[..., Any]:
     if not function_name:
         raise PartError([f"{use!r} is no part: parts are named module:function, such as filters.length:words"])
     try:
-        module = pkgutil.resolve_name(module_name)
-    except ImportError as error:
+        module = importlib.import_module(module_name)
+    except (ImportError, ValueError, TypeError) as error:  # the latter two: a name like "a..b", ".a"
         missing = getattr(error, "name", None)
         if missing is not None and not module_name.startswith(missing):
             raise PartError([f"{use!r} needs the package {missing!r}, which is not installed"]) from error
@@ -68,8 +69,8 @@ def _modules(name: str) -> list[str]:
     """Give the modules of the room that a module's name starts with, or the rooms that hold parts."""
     room = name.partition(".")[0]
     try:
-        folder = pkgutil.resolve_name(room).__path__
-    except (ImportError, AttributeError):
+        folder = importlib.import_module(room).__path__
+    except (ImportError, AttributeError, ValueError):
         return ["filters", "generators", "judges", "pipelines.select"]
     return [f"{room}.{module.name}" for module in pkgutil.iter_modules(folder)]
 
