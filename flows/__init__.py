@@ -1,0 +1,1 @@
+"""Prefect: flows, tasks, schedules, artifacts. Orchestration only."""
