@@ -16,7 +16,7 @@ def repeated_ngrams(*, part: Part = "reply", n: int = 3, words: int = 10, maximu
         raise ValueError(f"n is {n}; an n-gram has at least one word")
     split = text(part).str.to_lowercase().str.extract_all(r"\S+")
     grams = _ngrams(split, n)
-    fraction = 1 - grams.list.n_unique() / grams.list.len()
+    fraction = (grams.list.len() - grams.list.n_unique()) / grams.list.len()  # so that 3 of 10 is 0.3 exactly
     return Rule(pl.when(split.list.len() >= max(words, n)).then(fraction), None, maximum)
 
 
@@ -31,5 +31,5 @@ def repeated_lines(*, part: Part = "reply", lines: int = 3, maximum: float = 0.3
     Not measured below `lines` lines. Gopher's duplicate-line fraction (arXiv 2112.11446, table A1), whose bound is 0.3.
     """
     split = text(part).str.extract_all(r"[^\n]*\S[^\n]*").list.eval(pl.element().str.strip_chars())
-    fraction = 1 - split.list.n_unique() / split.list.len()
+    fraction = (split.list.len() - split.list.n_unique()) / split.list.len()
     return Rule(pl.when(split.list.len() >= lines).then(fraction), None, maximum)

@@ -1,0 +1,79 @@
+"""The command line: `./mill`."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from schemas.errors import GristmillError
+
+app = App(name="mill", help="Turn raw instruction data into SFT and preference datasets people can trust.")
+Json = Annotated[bool, Parameter(help="Print the summary as JSON on standard output.", negative=())]
+Out = Annotated[Path, Parameter(help="The folder that runs, their stages and the ledger are kept in.")]
+
+
+@app.command
+def run(recipe: Path, *, out: Out = Path("runs"), json: Json = False) -> None:
+    """Run a recipe from raw rows to datasets, report and fine-tuned model; what was made before is used again."""
+    from pipelines.progress import shown
+    from pipelines.recipe import Recipe
+    from pipelines.run import build
+
+    checked = Recipe.read(recipe)
+    with shown() as progress:
+        summary = build(checked, out, progress)
+    tell(summary, json=json)
+
+
+@app.command
+def check(recipe: Path, *, json: Json = False) -> None:
+    """Check a recipe whole and say everything that is wrong with it; nothing is run."""
+    from pipelines.recipe import Recipe
+
+    checked = Recipe.read(recipe)
+    if json:
+        print(checked.model_dump_json(indent=2))
+    else:
+        print(
+            f"{recipe}: no fault. It reads {len(checked.sources)} source(s) and applies {len(checked.filters)} rules."
+        )
+
+
+@app.command
+def show(name: str, *, out: Out = Path("runs"), json: Json = False) -> None:
+    """Tell again how the newest run of a recipe ended."""
+    import orjson
+
+    file = out / name / "latest" / "summary.json"
+    if not file.is_file():
+        known = ", ".join(sorted(found.parent.parent.name for found in out.glob("*/latest/summary.json"))) or "none"
+        raise GristmillError(f"no finished run {name!r} in {out}; there are: {known}")
+    tell(orjson.loads(file.read_bytes()), json=json)
+
+
+def tell(summary: dict[str, object], *, json: bool) -> None:
+    """Print a summary for a person, or as JSON."""
+    if json:
+        import orjson
+
+        sys.stdout.write(orjson.dumps(summary, option=orjson.OPT_INDENT_2).decode() + "\n")
+    else:
+        from pipelines.closing import closing_words
+
+        print(closing_words(summary))
+
+
+def main() -> None:
+    """Answer a command; a fault that a user can mend is told without a traceback and exits with 2."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # more threads on busy cores made decoding 8 to 20 times slower
+    try:
+        app()
+    except GristmillError as error:
+        print(f"mill: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+"""The figures of a run, counted from its tables: what the summary and the report tell."""
+
+from typing import Any
+
+import polars as pl
+
+from pipelines.evaluate import mean_interval
+
+
+def verifier_figures(scores: pl.DataFrame) -> dict[str, Any]:
+    """Give a verifier's counts: scored, passed, and without a verdict by status."""
+    scored = scores.filter(pl.col("score").is_not_null())
+    others = scores.filter(pl.col("score").is_null())["status"].value_counts().sort("status")
+    return {
+        "kind": "verifier",
+        "candidates": scores.height,
+        "scored": scored.height,
+        "passed": scored.filter(pl.col("score") >= 1).height,
+        "without_verdict": dict(others.iter_rows()),
+    }
+
+
+def judge_figures(comparisons: pl.DataFrame, verified: pl.DataFrame) -> dict[str, Any]:
+    """Give a pairwise judge's counts, its position bias, and its agreement with the verifiers.
+
+    `verified` is `candidate_id` and `score`. Agreement counts the pairs of one passing and one failing reply: the
+    fraction of single answers, over both orders, that name the passing one, with its 95 % interval over the pairs.
+    `first_slot` is the fraction of single answers that name the first place: 0.5 without bias.
+    """
+    settled = comparisons.filter(pl.col("score").is_not_null())
+    said = pl.concat([comparisons["a_first"], comparisons["b_first"]]).str.strip_chars().str.strip_suffix(".")
+    slots = said.filter(said.is_in(["A", "B"]))
+    right = _single_answers(settled, verified)
+    agreement, interval = mean_interval(right["right"].to_list())
+    reconciled = right.filter(pl.col("score") != 0)
+    return {
+        "kind": "pairwise judge",
+        "comparisons": comparisons.height,
+        "ties": settled.filter(pl.col("score") == 0).height,
+        "without_verdict": dict(
+            comparisons.filter(pl.col("score").is_null())["status"].value_counts().sort("status").iter_rows()
+        ),
+        "first_slot": None if slots.is_empty() else (slots == "A").mean(),
+        "answers": len(slots),
+        "verified_pairs": right.height,
+        "agreement": agreement,
+        "interval": None if interval is None else [max(interval[0], 0.0), min(interval[1], 1.0)],
+        "reconciled_pairs": reconciled.height,
+        "reconciled_agreement": None if reconciled.is_empty() else (reconciled["right"] == 1).mean(),
+    }
+
+
+def _single_answers(settled: pl.DataFrame, verified: pl.DataFrame) -> pl.DataFrame:
+    """Give for each pair that the verifiers tell apart the fraction of its two answers that are right."""
+    score = verified.select("candidate_id", verified="score").drop_nulls().unique("candidate_id")
+    both = settled.join(score, left_on="a_id", right_on="candidate_id").join(
+        score, left_on="b_id", right_on="candidate_id", suffix="_b"
+    )
+    truth = (pl.col("verified") - pl.col("verified_b")).sign()
+    return both.filter(truth != 0).with_columns(right=(1 + pl.col("score") * truth) / 2).sort("sample_id", "a_id")
+
+
+def preference_figures(preferences: pl.DataFrame) -> dict[str, Any]:
+    """Give the health of the pairs: lengths in characters, margins, and whether the generator gives the label away."""
+    chosen, rejected = (_text(preferences, side).str.len_chars() for side in ("chosen", "rejected"))
+    if preferences.is_empty():
+        return {"pairs": 0}
+    generators = pl.concat(
+        [
+            preferences.select(generator="chosen_generator", chosen=pl.lit(value=True)),
+            preferences.select(generator="rejected_generator", chosen=pl.lit(value=False)),
+        ]
+    )
+    shares = generators.group_by("generator").agg(chosen=pl.col("chosen").mean(), replies=pl.len()).sort("generator")
+    return {
+        "pairs": preferences.height,
+        "chosen_characters": chosen.mean(),
+        "rejected_characters": rejected.mean(),
+        "chosen_longer": (chosen > rejected).mean(),
+        "same_length": (chosen == rejected).mean(),
+        "margins": dict(preferences["margin"].value_counts().sort("margin").cast({"margin": pl.String}).iter_rows()),
+        "generators": shares.to_dicts(),
+        "on_policy": (
+            (preferences["chosen_generator"] != "source") & (preferences["rejected_generator"] != "source")
+        ).mean(),
+    }
+
+
+def candidate_figures(candidates: pl.DataFrame, verified: pl.DataFrame) -> dict[str, Any]:
+    """Give how often candidates of each generator pass, and how many prompts have both passing and failing ones."""
+    scored = candidates.join(
+        verified.select("candidate_id", "score").drop_nulls(), left_on="id", right_on="candidate_id"
+    )
+    if scored.is_empty():
+        return {}
+    by_model = scored.group_by("model").agg(passed=(pl.col("score") >= 1).mean(), replies=pl.len()).sort("model")
+    made = scored.filter(pl.col("model") != "source")
+    rates = made.group_by("sample_id").agg(rate=(pl.col("score") >= 1).mean())["rate"]
+    return {
+        "by_generator": by_model.to_dicts(),
+        "prompts": len(rates),
+        "all_fail": (rates == 0).sum(),
+        "mixed": ((rates > 0) & (rates < 1)).sum(),
+        "all_pass": (rates == 1).sum(),
+    }
+
+
+def reply_lengths(preferences: pl.DataFrame, side: str) -> pl.Series:
+    """Give the characters of the chosen or rejected replies."""
+    return _text(preferences, side).str.len_chars()
+
+
+def _text(preferences: pl.DataFrame, side: str) -> pl.Series:
+    return preferences.select(pl.col(side).list.last().struct.field("content"))["content"]

@@ -1,0 +1,222 @@
+"""The folder that a person opens: datasets, what was dropped, report, summary; and what the summary tells."""
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+import polars as pl
+
+from pipelines import figures, report
+from pipelines.evaluate import difference
+from pipelines.recipe import Recipe
+from pipelines.select import verified
+from pipelines.store import Stored, code_version, read_table, sha256, write_bytes
+from schemas.chats import content_id
+from schemas.rules import MATCHES
+from schemas.tables import (
+    CANDIDATES,
+    COMPARISONS,
+    DROPPED,
+    PREFERENCES,
+    QUARANTINED,
+    SAMPLES,
+    SCORES,
+    SFT,
+    plain_schema,
+)
+
+LINKED = {
+    "ingest": ["quarantined"],
+    "curate": ["kept", "dropped"],
+    "generate": ["candidates"],
+    "select": ["sft", "preferences"],
+}
+CODE = tuple(f"pipelines.{module}" for module in ("folder", "figures", "report", "page", "charts", "closing"))
+TEMPLATES = Path(__file__).with_name("templates")
+
+
+@dataclass(frozen=True)
+class Tables:
+    """A run's tables as its figures and its report read them."""
+
+    samples: pl.DataFrame
+    quarantined: pl.DataFrame
+    kept: pl.DataFrame
+    dropped: pl.DataFrame
+    candidates: pl.DataFrame
+    scores: pl.DataFrame
+    comparisons: pl.DataFrame
+    sft: pl.DataFrame
+    preferences: pl.DataFrame
+    values: dict[str, pl.DataFrame]  # by rule: `id` and `value`, of the rules that have bounds
+
+
+def tables_of(made: dict[str, Stored]) -> Tables:
+    """Read the tables of a finished run."""
+    scored = [stored for name, stored in made.items() if name.startswith("score ")]
+    curated, ingested, selected = made["curate"], made["ingest"], made["select"]
+    return Tables(
+        samples=read_table(ingested, "samples", SAMPLES),
+        quarantined=read_table(ingested, "quarantined", QUARANTINED),
+        kept=read_table(curated, "kept", SAMPLES),
+        dropped=read_table(curated, "dropped", DROPPED),
+        candidates=read_table(made["generate"], "candidates", CANDIDATES),
+        scores=pl.concat([pl.DataFrame(schema=SCORES), *(read_table(one, "scores", SCORES) for one in scored)]),
+        comparisons=pl.concat(
+            [pl.DataFrame(schema=COMPARISONS), *(read_table(one, "comparisons", COMPARISONS) for one in scored)]
+        ),
+        sft=_read_plain(selected, "sft", SFT),
+        preferences=_read_plain(selected, "preferences", PREFERENCES),
+        values=_values(curated),
+    )
+
+
+def _read_plain(stored: Stored, name: str, schema: pl.Schema) -> pl.DataFrame:
+    """Read a dataset whichever way its chats are laid out."""
+    first = pl.read_parquet_schema(next(iter(sorted((stored.folder / name).glob("*.parquet")))))
+    return read_table(stored, name, schema if first == schema else plain_schema(schema))
+
+
+def _values(curated: Stored) -> dict[str, pl.DataFrame]:
+    from pipelines.curate import VALUES
+    from pipelines.store import opened
+
+    kinds = {rule["rule"]: rule["kind"] for rule in curated.facts["rules"]}
+    found = {name: opened(curated.folder.parent / key, reused=True) for name, key in curated.facts["measured"].items()}
+    return {
+        name: read_table(stored, "values", VALUES if kinds[name] == "bounds" else MATCHES)
+        for name, stored in found.items()
+        if kinds[name] == "bounds"
+    }
+
+
+def lay_out(recipe: Recipe, root: Path, made: dict[str, Stored]) -> dict[str, Any]:
+    """Put a finished run's outputs into `root/<version>`, point `root/latest` at it, and give the summary.
+
+    The version is the hash of the stages' names: the same outputs lie in the same folder. The datasets in it are hard
+    links to the stages' files where the file system has them.
+    """
+    looks = [sha256(file) for file in sorted(TEMPLATES.iterdir())]
+    version = content_id({name: stored.key for name, stored in made.items()}, code_version(*CODE), looks)
+    folder = root / version
+    tables = tables_of(made)
+    summary = summarise(recipe, folder, made, tables)
+    if not folder.exists():
+        work = root / f".{version}.{os.getpid()}"
+        shutil.rmtree(work, ignore_errors=True)
+        work.mkdir(parents=True)
+        _link_all(made, work)
+        shutil.copyfile(recipe.file, work / "recipe.toml")
+        html, markdown = report.render(summary, tables)
+        write_bytes(work / "report.html", html.encode())
+        write_bytes(work / "report.md", markdown.encode())
+        work.rename(folder)
+    write_bytes(folder / "summary.json", orjson.dumps(summary, option=orjson.OPT_INDENT_2))
+    _point(root / "latest", version)
+    return summary
+
+
+def _link_all(made: dict[str, Stored], work: Path) -> None:
+    for stage, names in LINKED.items():
+        for name in names:
+            _link(made[stage].folder / name, work / name)
+    for name, stored in made.items():
+        if name.startswith("score "):
+            for table in ("scores", "comparisons"):
+                if stored.facts[table]:
+                    _link(stored.folder / table, work / table / name.removeprefix("score ").replace(":", "."))
+    trained = [stored for name, stored in made.items() if name.startswith("train ")]
+    if trained:
+        _link(trained[-1].folder / "checkpoint", work / "checkpoint")
+
+
+def _link(source: Path, target: Path) -> None:
+    shutil.copytree(source, target, copy_function=_link_file)
+
+
+def _link_file(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another file system, or one without hard links
+        shutil.copyfile(source, target)
+
+
+def _point(link: Path, version: str) -> None:
+    work = link.with_name(f".{link.name}.{os.getpid()}")
+    work.unlink(missing_ok=True)
+    work.symlink_to(version)
+    work.rename(link)
+
+
+def summarise(recipe: Recipe, folder: Path, made: dict[str, Stored], tables: Tables) -> dict[str, Any]:
+    """Give the figures of a run: rows at every stage, requests, judges, preference health, evaluation, seconds."""
+    curated = made["curate"].facts
+    return {
+        "name": recipe.name,
+        "version": folder.name,
+        "folder": str(folder),
+        "seed": recipe.seed,
+        "files": made["ingest"].facts["files"],
+        "rows": {
+            "read": made["ingest"].facts["rows"],
+            "quarantined": tables.quarantined.height,
+            "samples": tables.samples.height,
+            "dropped": tables.dropped.height,
+            "kept": tables.kept.height,
+            "candidates": tables.candidates.height,
+            "sft": tables.sft.height,
+            "preferences": tables.preferences.height,
+        },
+        "rules": curated["rules"],
+        "requests": _requests(made),
+        "candidates": figures.candidate_figures(tables.candidates, verified(tables.scores)),
+        "judges": _judges(tables),
+        "preferences": figures.preference_figures(tables.preferences),
+        "training": [stored.facts for name, stored in made.items() if name.startswith("train ")],
+        "evaluation": _evaluation(made),
+        "seconds": {"measure": curated["seconds_measuring"]} | {name: stored.seconds for name, stored in made.items()},
+    }
+
+
+def _requests(made: dict[str, Stored]) -> dict[str, Any]:
+    """Count the answers that this run needed: an output that was there already asked nothing."""
+    stages: dict[str, dict[str, int]] = {}
+    for name, stored in made.items():
+        if "asked" in stored.facts:
+            asked, known = stored.facts["asked"], stored.facts["from_ledger"]
+            stages[name] = {
+                "asked": 0 if stored.reused else asked,
+                "from_ledger": known + asked if stored.reused else known,
+                "failed": stored.facts["failed"],
+                "prompt_tokens": stored.facts.get("prompt_tokens", 0),
+                "reply_tokens": stored.facts.get("reply_tokens", 0),
+            }
+    keys = ("asked", "from_ledger", "failed", "prompt_tokens", "reply_tokens")
+    return {**{key: sum(stage[key] for stage in stages.values()) for key in keys}, "stages": stages}
+
+
+def _judges(tables: Tables) -> dict[str, Any]:
+    found = {
+        str(name): figures.verifier_figures(scores)
+        for (name,), scores in tables.scores.group_by(["judge"], maintain_order=True)
+    }
+    for (name,), comparisons in tables.comparisons.group_by(["judge"], maintain_order=True):
+        found[str(name)] = figures.judge_figures(comparisons, verified(tables.scores))
+    return found
+
+
+def _evaluation(made: dict[str, Stored]) -> dict[str, Any]:
+    told = {
+        when: {
+            key: made[f"evaluate {when}"].facts[key]
+            for key in ("pass@1", "interval", "tasks", "samples", "model", "unscored")
+        }
+        for when in ("before", "after")
+        if f"evaluate {when}" in made
+    }
+    if len(told) == 2:  # noqa: PLR2004 - before and after
+        told["rise"] = difference(made["evaluate before"], made["evaluate after"])
+    return told

@@ -1,0 +1,261 @@
+"""Recipes: what to build, read from TOML and checked whole before any work."""
+
+import os
+import re
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from pipelines.layouts import LAYOUTS
+from schemas.errors import GristmillError, RecipeError
+from schemas.parts import PartError, load, nearest
+
+VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
+
+
+class Section(BaseModel):
+    """A section of a recipe; a key it doesn't know is a fault."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Part(BaseModel):
+    """A part: `use` names the function, the other keys are its arguments."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    use: str
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The keys that are the function's."""
+        return dict(self.__pydantic_extra__ or {})
+
+    def build(self) -> Any:
+        """Call the part for what it makes: a rule, an engine, a judge."""
+        return load(self.use, self.arguments)()
+
+
+class Source(Section):
+    """Where rows come from: a file, a folder or a glob. `layout` is recognised when left out."""
+
+    path: str
+    layout: str | None = None
+    name: str | None = None
+    license: str | None = None
+
+
+class Benchmark(Source):
+    """Held-out tasks: never trained on, checked against, evaluated on."""
+
+
+class Generate(Section):
+    """How candidates are made: `samples` answers a prompt; the reply that came with the data is one more."""
+
+    engine: str
+    samples: int = Field(4, ge=1, le=1024)
+    temperature: float = Field(1.0, ge=0)
+    top_p: float = Field(1.0, gt=0, le=1)
+    max_tokens: int = Field(256, ge=1)
+    stop: tuple[str, ...] = ()
+    system: str | None = None
+    keep_reply: bool = True
+
+
+class JudgePart(Part):
+    """A judge or verifier; `engine` answers a judge, which sees `pairs` pairs a prompt."""
+
+    engine: str | None = None
+    pairs: int = Field(1, ge=1)
+
+
+class Training(Section):
+    """One TRL job. `method` is "sft" or "dpo"; `arguments` go to TRL's configuration as they are."""
+
+    method: Literal["sft", "dpo"]
+    epochs: float = Field(1.0, gt=0)
+    learning_rate: float = Field(gt=0)
+    batch_size: int = Field(32, ge=1)
+    max_length: int = Field(512, ge=2)
+    arguments: dict[str, Any] = {}
+
+
+class Evaluate(Section):
+    """What is measured before and after training: `samples` answers a task of `benchmark`, as `judge` verifies them."""
+
+    benchmark: str
+    judge: Part
+    samples: int = Field(4, ge=1)
+    temperature: float = Field(1.0, ge=0)
+    max_tokens: int = Field(256, ge=1)
+
+
+class Recipe(Section):
+    """A whole recipe. `file` is where it was read."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]*$")
+    seed: int = 0
+    sources: tuple[Source, ...] = Field(min_length=1)
+    benchmarks: dict[str, Benchmark] = {}
+    filters: tuple[Part, ...] = ()
+    engines: dict[str, Part] = {}
+    generate: Generate | None = None
+    judges: tuple[JudgePart, ...] = ()
+    select: Part = Part(use="pipelines.select:best_and_worst")
+    train: tuple[Training, ...] = ()
+    evaluate: Evaluate | None = None
+    file: str = ""
+
+    @classmethod
+    def read(cls, path: str | Path) -> Self:
+        """Read and check a recipe. Raises `RecipeError` with every fault in it.
+
+        `${NAME}` in a text is the environment's variable, `${NAME:-other}` has a default. Paths are relative to the
+        folder that the command is run in.
+        """
+        raw = read_toml(path)
+        faults: list[str] = []
+        values = _expanded(raw, faults)
+        recipe = None
+        try:
+            recipe = cls.model_validate(values | {"file": str(path)})
+        except ValidationError as error:
+            # A list whose items are at fault is called too short besides.
+            real = [told for told in error.errors() if not (told["type"] == "too_short" and told["input"])]
+            faults += [_fault(cls, told) for told in real]
+        faults += [*_part_faults(values), *_reference_faults(values), *_path_faults(values)]
+        if faults or recipe is None:
+            raise RecipeError(str(path), list(dict.fromkeys(faults)))
+        return recipe
+
+
+def read_toml(path: str | Path) -> dict[str, Any]:
+    """Give the tables of a TOML file; raises `RecipeError` for a missing file and for broken TOML."""
+    try:
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        here = [str(known) for known in sorted(Path("recipes").glob("*.toml"))]
+        raise RecipeError(str(path), [f"no such file{nearest(str(path), here)}"]) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, IsADirectoryError) as error:
+        raise RecipeError(str(path), [f"this is no TOML: {error}"]) from None
+
+
+def _expanded(value: Any, faults: list[str]) -> Any:
+    """Put the environment's variables into every text."""
+    if isinstance(value, dict):
+        return {key: _expanded(inner, faults) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_expanded(inner, faults) for inner in value]
+    return VARIABLE.sub(lambda found: _variable(found, faults), value) if isinstance(value, str) else value
+
+
+def _variable(found: re.Match[str], faults: list[str]) -> str:
+    name, *default = found.groups()
+    if name not in os.environ and default == [None]:
+        faults.append(f"the environment has no variable {name}; set it, or write ${{{name}:-a default}}")
+    return os.environ.get(name, default[0] or "")
+
+
+def _fault(recipe: type[BaseModel], told: Mapping[str, Any]) -> str:
+    """Say one of pydantic's errors in the recipe's words."""
+    where = ".".join(str(step) for step in told["loc"])
+    if told["type"] == "extra_forbidden":
+        return f"{where}: unknown key{nearest(str(told['loc'][-1]), _keys(recipe, told['loc'][:-1]))}"
+    if told["type"] == "missing":
+        return f"{where}: this key is needed"
+    return f"{where}: {told['input']!r}: {told['msg']}"
+
+
+def _keys(model: type[BaseModel], path: Sequence[str | int]) -> list[str]:
+    """Give the keys that the section at `path` knows."""
+    for step in path:
+        annotation = model.model_fields[step].annotation if step in model.model_fields else None
+        inner = next(_models(annotation), None)
+        model = inner or model
+    return [name for name in model.model_fields if name != "file"]
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in getattr(annotation, "__args__", ()):
+        yield from _models(inner)
+
+
+def _part_faults(values: Mapping[str, Any]) -> Iterator[str]:
+    """Build every part once, so that its own checks speak too."""
+    for where, part, kind in _parts(values):
+        try:
+            bound = load(part["use"], {key: value for key, value in part.items() if key not in {"use", *kind}})
+            if where != "select":  # a selection takes tables: it is called when there are some
+                bound()
+        except PartError as error:
+            yield from (f"{where}: {fault}" for fault in error.faults)
+        except (ValueError, GristmillError) as error:
+            yield f"{where}: {part['use']}: {error}"
+
+
+def _parts(values: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any], set[str]]]:
+    """Give every part of a raw recipe: where it stands, what it says, which keys are the stage's own."""
+    lists = [("filters", set[str]()), ("judges", {"engine", "pairs"})]
+    found = [
+        (f"{name}.{at}", part, kind) for name, kind in lists for at, part in enumerate(_sequence(values.get(name)))
+    ]
+    found += [(f"engines.{name}", part, set()) for name, part in _table(values.get("engines")).items()]
+    found += [("select", values.get("select"), set())] if "select" in values else []
+    found += [("evaluate.judge", _table(values.get("evaluate")).get("judge"), set())] if "evaluate" in values else []
+    for where, part, kind in found:
+        if isinstance(part, dict) and isinstance(part.get("use"), str):
+            yield where, part, kind
+
+
+def _sequence(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _table(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _reference_faults(values: Mapping[str, Any]) -> Iterator[str]:
+    """Check the names by which a raw recipe's sections speak of each other."""
+    engines, benchmarks = _table(values.get("engines")), _table(values.get("benchmarks"))
+    generate, evaluate = _table(values.get("generate")), _table(values.get("evaluate"))
+    named = [("generate.engine", generate.get("engine"))]
+    named += [
+        (f"judges.{at}.engine", _table(part).get("engine")) for at, part in enumerate(_sequence(values.get("judges")))
+    ]
+    for where, name in named:
+        if isinstance(name, str) and name not in engines:
+            yield f"{where}: no engine {name!r}{nearest(name, engines)}"
+    benchmark = evaluate.get("benchmark")
+    if isinstance(benchmark, str) and benchmark not in benchmarks:
+        yield f"evaluate.benchmark: no benchmark {benchmark!r}{nearest(benchmark, benchmarks)}"
+    if ("train" in values or evaluate) and not generate:
+        yield "train and evaluate need [generate]: its engine's model is the one that is trained and measured"
+
+
+def _path_faults(values: Mapping[str, Any]) -> Iterator[str]:
+    """Check that every source and benchmark of a raw recipe is there, and that each file's layout is a known one."""
+    named = [(f"sources.{at}", _table(source)) for at, source in enumerate(_sequence(values.get("sources")))]
+    named += [(f"benchmarks.{name}", _table(source)) for name, source in _table(values.get("benchmarks")).items()]
+    for where, source in named:
+        path, layout = source.get("path"), source.get("layout")
+        if isinstance(path, str) and not files_of(path):
+            yield f"{where}: no file {path!r} (looked for in {Path.cwd()})"
+        if isinstance(layout, str) and layout not in LAYOUTS:
+            yield f"{where}: no layout {layout!r}{nearest(layout, LAYOUTS)}"
+
+
+def files_of(path: str) -> list[Path]:
+    """Give the files that a source's path names: the file, the folder's files, or the glob's, sorted."""
+    place = Path(path)
+    if place.is_dir():
+        return sorted(file for file in place.rglob("*") if file.is_file() and not file.name.startswith("."))
+    if place.is_file():
+        return [place]
+    anchor = Path(place.anchor) if place.is_absolute() else Path()
+    pattern = str(place.relative_to(anchor)) if place.is_absolute() else path
+    return sorted(file for file in anchor.glob(pattern) if file.is_file()) if "*" in path or "?" in path else []

@@ -1,0 +1,293 @@
+"""The report of a run: its sections, each counted from the summary and the tables."""
+
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from pipelines import charts, page
+from pipelines.closing import duration, number, of, percent, points, result, share
+from pipelines.figures import reply_lengths
+from pipelines.page import Block, Cell, bar, beside, code, examples, figures, heading, note, table, words
+
+if TYPE_CHECKING:
+    from pipelines.folder import Tables  # its module imports this one
+
+EXAMPLES = 5
+SHOWN = 50  # quarantined records in a table
+MARGINS = 12  # a longer table says less than a histogram
+
+Summary = dict[str, Any]
+
+
+def render(summary: Summary, tables: "Tables") -> tuple[str, str]:
+    """Give the report of a finished run as HTML and as Markdown; the same run gives the same bytes."""
+    made = {
+        "Funnel": _funnel(summary),
+        "Sources": _sources(summary, tables),
+        "Drops": _drops(summary, tables),
+        "Quarantine": _quarantine(tables.quarantined),
+        "Candidates": _candidates(summary["candidates"]),
+        "Judges": _judges(summary["judges"]),
+        "Preferences": _preferences(summary["preferences"], tables.preferences),
+        "Training": _training(summary["training"]),
+        "Evaluation": _evaluation(summary["evaluation"]),
+        "Cost": _cost(summary),
+    }
+    whole = {
+        "name": summary["name"],
+        "facts": f"version {summary['version']}, seed {summary['seed']}",
+        "result": result(summary).replace("->", "→") + ".",
+        "sections": [{"title": title, "id": title.lower(), "blocks": blocks} for title, blocks in made.items()],
+    }
+    return page.html(whole), page.markdown(whole)
+
+
+def _funnel(summary: Summary) -> list[Block]:
+    rows = summary["rows"]
+
+    def step(name: Cell, count: int, about: str, tone: str = "kept") -> list[Cell]:
+        return [name, number(count), bar(count, rows["read"], tone), about]
+
+    rules = [
+        step(["minus ", code(rule["rule"])], rule["dropped"], f"broke this rule first; kept: {_bounds(rule)}", "broken")
+        for rule in summary["rules"]
+    ]
+    candidates = "replies to kept prompts, failed ones and those that came with the data included"
+    steps = [
+        step("Rows read", rows["read"], f"records found; files: {number(len(summary['files']))}"),
+        step("minus quarantined", rows["quarantined"], "records in which no sample could be read", "broken"),
+        step("Samples", rows["samples"], "rows read less quarantined"),
+        *rules,
+        step("Kept", rows["kept"], "samples that broke no rule"),
+        ["Candidates", number(rows["candidates"]), "", candidates],
+        step("SFT rows", rows["sft"], "candidates selected to be learned"),
+        step("Preference pairs", rows["preferences"], "pairs of a chosen and a rejected candidate"),
+    ]
+    return [note("funnel"), table(["Step", "Rows", "", "Counted as"], steps, "1")]
+
+
+def _sources(summary: Summary, tables: "Tables") -> list[Block]:
+    by = ["source", "license"]
+    counts = tables.samples.group_by(by).agg(samples=pl.len())
+    for name in ("kept", "sft", "preferences"):
+        part = getattr(tables, name).group_by(by).agg(pl.len().alias(name))
+        counts = counts.join(part, on=by, how="left", nulls_equal=True)
+    rows = [
+        [code(source), "not stated" if terms is None else code(terms), *(number(count or 0) for count in found)]
+        for source, terms, *found in counts.sort(by, nulls_last=True).iter_rows()
+    ]
+    files = [
+        [code(one["file"]), code(one["layout"] or "none"), number(one["samples"]), number(one["quarantined"])]
+        for one in summary["files"]
+    ]
+    return [
+        table(["Source", "Licence", "Samples", "Kept", "SFT rows", "Pairs"], rows, "2345"),
+        table(["File", "Layout", "Samples", "Quarantined"], files, "23"),
+    ]
+
+
+def _drops(summary: Summary, tables: "Tables") -> list[Block]:
+    if not summary["rules"]:
+        return [note("no_rules")]
+    named = tables.samples.filter(pl.col("id").is_in(tables.dropped["match"].drop_nulls().unique().implode()))
+    origins = {row: page.origin(place) for row, place in named.select("id", "origin").iter_rows()}
+    return [note("drops"), *(block for rule in summary["rules"] for block in _rule(rule, tables, origins))]
+
+
+def _rule(rule: Summary, tables: "Tables", origins: dict[str, str]) -> list[Block]:
+    name, samples = rule["rule"], tables.samples.height
+    facts = [
+        ["Kept", _bounds(rule)],
+        ["First to drop", of(rule["dropped"], samples)],
+        ["Broke it at all", of(rule["broken"], samples)],
+    ]
+    drawn = None
+    if name in tables.values:
+        values = tables.values[name]["value"]
+        facts += [["Measured", number(values.count())], ["Not measurable", number(values.null_count())]]
+        drawn = charts.histogram(name, values, rule["minimum"], rule["maximum"])
+    first = tables.dropped.filter(pl.col("rule") == name).sort("id").head(EXAMPLES)
+    shown = [page.dropped(row, origins) for row in first.iter_rows(named=True)]
+    return [heading(code(name)), beside(drawn, figures(facts)), *examples(shown)]
+
+
+def _bounds(rule: Summary) -> str:
+    if rule["kind"] == "match":
+        return f"likeness below {number(rule['maximum'])}"
+    ends = [("at least", rule["minimum"]), ("at most", rule["maximum"])]
+    return " and ".join(f"{side} {number(bound)}" for side, bound in ends if bound is not None) or "everything"
+
+
+def _quarantine(found: pl.DataFrame) -> list[Block]:
+    if found.is_empty():
+        return [note("no_quarantine")]
+    counts = found["reason"].value_counts(name="rows").sort("rows", "reason", descending=[True, False]).head(SHOWN)
+    reasons = [[code(reason), number(count)] for reason, count in counts.iter_rows()]
+    rows = [
+        [code(reason), code(file), number(row), "none" if offset is None else number(offset), code(raw, 80)]
+        for reason, file, row, offset, raw in found.select("reason", "file", "row", "offset", "raw")
+        .head(SHOWN)
+        .iter_rows()
+    ]
+    return [
+        note("quarantine"),
+        table(["Reason", "Records"], reasons, "1"),
+        table(["Reason", "File", "Row", "Offset", "Starts with"], rows, "23"),
+    ]
+
+
+def _candidates(told: Summary) -> list[Block]:
+    if not told:
+        return [note("no_candidates")]
+    generators = [
+        [code(one["model"]), number(one["replies"]), percent(one["passed"]), bar(one["passed"])]
+        for one in told["by_generator"]
+    ]
+    prompts = [
+        [name, of(told[key], told["prompts"]), bar(told[key], told["prompts"])]
+        for name, key in (("all candidates pass", "all_pass"), ("some pass", "mixed"), ("all fail", "all_fail"))
+    ]
+    return [
+        note("candidates"),
+        table(["Generator", "Verified", "Pass", ""], generators, "12"),
+        note("prompts"),
+        table(["Prompts", "Count", ""], prompts, "1"),
+    ]
+
+
+def _judges(judges: Summary) -> list[Block]:
+    verifiers = [_verifier(name, told) for name, told in judges.items() if told["kind"] == "verifier"]
+    others = {name: told for name, told in judges.items() if told["kind"] != "verifier"}
+    blocks = [] if judges else [note("no_judges")]
+    if verifiers:
+        blocks.append(
+            table(["Verifier", "Candidates", "With a verdict", "Pass", "Without a verdict"], verifiers, "123")
+        )
+    if others:
+        columns = [
+            "Pairwise judge",
+            "Pairs",
+            "Ties",
+            "Without a verdict",
+            "First place named",
+            "Agreement",
+            "Checkable pairs",
+        ]
+        blocks += [note("pairwise"), table(columns, [_pairwise(*judge) for judge in others.items()], "12456")]
+        agreed = ((name, told["agreement"], told["interval"]) for name, told in others.items())
+        blocks += charts.whiskers("agreement (dashed: chance)", agreed, 0.5)
+    return blocks
+
+
+def _verifier(name: str, told: Summary) -> list[Cell]:
+    scored = number(told["scored"])
+    return [code(name), number(told["candidates"]), scored, of(told["passed"], told["scored"]), _statuses(told)]
+
+
+def _pairwise(name: str, told: Summary) -> list[Cell]:
+    return [
+        code(name),
+        number(told["comparisons"]),
+        of(told["ties"], told["comparisons"]),
+        _statuses(told),
+        f"{percent(told['first_slot'])} of {number(told['answers'])}",
+        share(told["agreement"], told["interval"]),
+        number(told["verified_pairs"]),
+    ]
+
+
+def _statuses(told: Summary) -> Cell:
+    found = enumerate(told["without_verdict"].items())
+    return [
+        part for at, (status, count) in found for part in (", " * (at > 0), code(status), f" {number(count)}")
+    ] or "0"
+
+
+def _preferences(told: Summary, pairs: pl.DataFrame) -> list[Block]:
+    if not told["pairs"]:
+        return [note("no_preferences")]
+    health = [
+        ["Pairs", number(told["pairs"])],
+        ["Characters of the chosen reply, mean", f"{told['chosen_characters']:,.1f}"],
+        ["Characters of the rejected reply, mean", f"{told['rejected_characters']:,.1f}"],
+        ["Chosen is longer", percent(told["chosen_longer"])],
+        ["Same length", percent(told["same_length"])],
+        ["On policy: neither reply came with the data", percent(told["on_policy"])],
+        ["Right when the chosen is guessed from the generators alone", percent(_guessed(told, pairs))],
+    ]
+    generators = [
+        [code(one["generator"]), number(one["replies"]), percent(one["chosen"]), bar(one["chosen"])]
+        for one in told["generators"]
+    ]
+    return [
+        figures(health),
+        beside(*charts.lengths({side: reply_lengths(pairs, side) for side in ("chosen", "rejected")})),
+        _margins(told["margins"], pairs),
+        note("generators"),
+        table(["Generator", "Replies in pairs", "Chosen", ""], generators, "12"),
+        note("pairs"),
+        *examples([page.pair(row) for row in pairs.sort("id").head(EXAMPLES).iter_rows(named=True)]),
+    ]
+
+
+def _margins(counts: dict[str, int], pairs: pl.DataFrame) -> Block:
+    if len(counts) > MARGINS:
+        return charts.histogram("margin", pairs["margin"], of_what="pairs") or words("No margin is known.")
+    rows = sorted((float(margin), count) for margin, count in counts.items())
+    return table(["Margin", "Pairs"], [[number(margin), number(count)] for margin, count in rows], "01")
+
+
+def _guessed(told: Summary, pairs: pl.DataFrame) -> float:
+    """Give how often the generator that is chosen more often is the chosen one; an even choice counts half."""
+    shares = {one["generator"]: one["chosen"] for one in told["generators"]}
+    right = 0.0
+    for chosen, rejected, count in pairs.group_by("chosen_generator", "rejected_generator").len().iter_rows():
+        right += count * (0.5 + 0.5 * (shares[chosen] > shares[rejected]) - 0.5 * (shares[chosen] < shares[rejected]))
+    return right / pairs.height
+
+
+def _training(jobs: list[Summary]) -> list[Block]:
+    if not jobs:
+        return [note("no_training")]
+    rows = [
+        [
+            job["method"],
+            *(number(job.get(key)) for key in ("rows", "steps", "final_loss")),
+            duration(job.get("seconds")),
+        ]
+        for job in jobs
+    ]
+    return [table(["Method", "Rows", "Steps", "Mean loss", "Time"], rows, "1234")]
+
+
+def _evaluation(told: Summary) -> list[Block]:
+    if not told:
+        return [note("no_evaluation")]
+    times = {when: told[when] for when in ("before", "after") if when in told}
+    rows = [
+        [when, share(one["pass@1"], one["interval"]), *(number(one[key]) for key in ("tasks", "samples", "unscored"))]
+        for when, one in times.items()
+    ]
+    columns = ["Training", "pass@1", "Tasks", "Answers a task", "Without a verdict"]
+    blocks = [note("evaluation"), table(columns, rows, "1234")]
+    blocks += charts.whiskers("pass@1", ((when, one["pass@1"], one["interval"]) for when, one in times.items()))
+    if "rise" in told:
+        rise = points(told["rise"]["pass@1"], told["rise"]["interval"])
+        blocks.append(
+            words(f"Paired task by task over {number(told['rise']['tasks'])} tasks, pass@1 changed by {rise}.")
+        )
+    return blocks
+
+
+def _cost(summary: Summary) -> list[Block]:
+    requests, seconds = summary["requests"], summary["seconds"]
+    keys = ("asked", "from_ledger", "failed", "prompt_tokens", "reply_tokens")
+    every = [*((code(stage), told) for stage, told in requests["stages"].items()), ("all", requests)]
+    rows = [[stage, *(number(told[key]) for key in keys)] for stage, told in every]
+    most = max(seconds.values(), default=0.0)
+    times: list[list[Cell]] = [[code(stage), duration(took), bar(took, most)] for stage, took in seconds.items()]
+    return [
+        note("cost"),
+        table(["Stage", "Asked", "From the ledger", "Failed", "Tokens in", "Tokens out"], rows, "12345"),
+        table(["Stage", "Time", ""], [*times, ["all", duration(sum(seconds.values())), ""]], "1"),
+    ]

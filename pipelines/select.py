@@ -1,0 +1,203 @@
+"""The fifth stage: from scores to data. A rule of selection is a function from scored candidates to ids."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from pipelines.generate import SOURCE
+from pipelines.recipe import Part
+from pipelines.store import Stored, code_version, once, read_table, write_table
+from schemas.chats import content_id
+from schemas.parts import load
+from schemas.tables import CANDIDATES, COMPARISONS, PREFERENCES, SAMPLES, SCORES, SFT, plain, plain_schema
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What is picked: candidate ids (`id`) for SFT, and pairs of them (`chosen_id`, `rejected_id`)."""
+
+    sft: pl.DataFrame
+    pairs: pl.DataFrame
+
+
+def best_and_worst(candidates: pl.DataFrame, *, minimum: float = 1.0, margin: float = 1.0) -> Selection:
+    """Pick each prompt's best candidate for SFT, and its best and worst as a pair.
+
+    The best is the one with the highest score, then the most wins in comparisons; it needs a score of at least
+    `minimum` (1: it passed, or won every comparison). The worst is the mirror image. Among equals the id decides, which
+    is a hash: a draw that is the same in every run. A pair needs a difference in score of at least `margin` (above 0),
+    so that ties and equal texts give none.
+    """
+    if margin <= 0:
+        raise ValueError(f"margin is {margin}; a pair of equal scores has no preference in it")
+    scored = candidates.filter(pl.col("score").is_not_null())
+    by = ["sample_id", "score", "wins", "id"]
+    best = scored.sort(by, descending=[False, True, True, False]).group_by("sample_id", maintain_order=True).first()
+    worst = scored.sort(by).group_by("sample_id", maintain_order=True).first()
+    best = best.filter(pl.col("score") >= minimum)
+    pairs = best.join(worst, on="sample_id", suffix="_worst", maintain_order="left").filter(
+        pl.col("score") - pl.col("score_worst") >= margin, pl.col("text") != pl.col("text_worst")
+    )
+    return Selection(best.select("id"), pairs.select(chosen_id="id", rejected_id="id_worst"))
+
+
+def select(store: Path, curated: Stored, generated: Stored, scored: Sequence[Stored], part: Part) -> Stored:
+    """Make the tables `sft` and `preferences`; without judges `sft` holds the kept rows' own replies."""
+    question = {
+        "samples": curated.key,
+        "candidates": generated.key,
+        "scores": [stored.key for stored in scored],
+        "select": part.model_dump(),
+        "code": code_version(part.use.partition(":")[0], __name__),
+    }
+
+    def build(folder: Path) -> dict[str, Any]:
+        samples, candidates = load_scored(curated, generated, scored)
+        picked = load(part.use, part.arguments)(candidates) if scored else _own_replies(candidates)
+        rule = part.use if scored else "the reply that came with the data"
+        return write_selection(folder, picked, candidates, samples, rule=rule)
+
+    return once(store, "select", question, build)
+
+
+def load_scored(curated: Stored, generated: Stored, scored: Sequence[Stored]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Read the kept samples, and the candidates with what the judges said of them."""
+    scores = [read_table(stored, "scores", SCORES) for stored in scored]
+    comparisons = [read_table(stored, "comparisons", COMPARISONS) for stored in scored]
+    candidates = table_of(
+        read_table(generated, "candidates", CANDIDATES),
+        pl.concat([pl.DataFrame(schema=SCORES), *scores]),
+        pl.concat([pl.DataFrame(schema=COMPARISONS), *comparisons]),
+    )
+    return read_table(curated, "kept", SAMPLES), candidates
+
+
+def write_selection(
+    folder: Path, picked: Selection, candidates: pl.DataFrame, samples: pl.DataFrame, *, rule: str
+) -> dict[str, Any]:
+    """Write the tables `sft` and `preferences` of what was picked; gives their rows."""
+    tables = {
+        "sft": (sft_rows(picked.sft, candidates, samples, rule), SFT),
+        "preferences": (preference_rows(picked.pairs, candidates, samples, rule), PREFERENCES),
+    }
+    for name, (table, schema) in tables.items():
+        out = plain(table)
+        write_table(folder, name, out, schema if out.schema == schema else plain_schema(schema))
+    return {name: table.height for name, (table, _schema) in tables.items()}
+
+
+def table_of(candidates: pl.DataFrame, scores: pl.DataFrame, comparisons: pl.DataFrame) -> pl.DataFrame:
+    """Join each answered candidate with its `score`, the `judge` it is by, and its `wins`.
+
+    A candidate's score is the lowest that any verifier gave it, null where one of them met an error; where no verifier
+    had a reference for the prompt it is the mean of its comparisons (1 won all, -1 lost all). `wins` is that mean, 0
+    without any.
+    """
+    answered = candidates.filter(pl.col("status") == "answered")
+    sides = [
+        comparisons.select("judge", "sample_id", candidate_id="a_id", result=pl.col("score")),
+        comparisons.select("judge", "sample_id", candidate_id="b_id", result=-pl.col("score")),
+    ]
+    compared = (
+        pl.concat(sides)
+        .drop_nulls("result")
+        .group_by("candidate_id")
+        .agg(wins=pl.col("result").mean(), compared_by=pl.col("judge").unique().sort().str.join(", "))
+    )
+    joined = answered.join(
+        verified(scores), left_on="id", right_on="candidate_id", how="left", maintain_order="left"
+    ).join(compared, left_on="id", right_on="candidate_id", how="left", maintain_order="left")
+    spoken = scores.filter(pl.col("status") != "no_reference")["sample_id"].unique()
+    has_verdict = pl.col("sample_id").is_in(spoken.implode())
+    return joined.with_columns(
+        score=pl.when(has_verdict).then("score").otherwise("wins"),
+        judge=pl.when(has_verdict).then("judge").otherwise("compared_by"),
+        wins=pl.col("wins").fill_null(0.0),
+    ).drop("compared_by")
+
+
+def verified(scores: pl.DataFrame) -> pl.DataFrame:
+    """Give each candidate's `score`, the lowest that a verifier gave it, and the `judge`s; null where one met an error.
+
+    Verifiers that had no reference for the prompt have said nothing.
+    """
+    spoken = scores.filter(pl.col("status") != "no_reference")
+    return spoken.group_by("candidate_id", maintain_order=True).agg(
+        score=pl.when(pl.col("score").is_null().any()).then(None).otherwise(pl.col("score").min()),
+        judge=pl.col("judge").unique().sort().str.join(", "),
+    )
+
+
+def _own_replies(candidates: pl.DataFrame) -> Selection:
+    own = candidates.filter(pl.col("model") == SOURCE).select("id")
+    return Selection(own, pl.DataFrame(schema={"chosen_id": pl.String, "rejected_id": pl.String}))
+
+
+def sft_rows(picked: pl.DataFrame, candidates: pl.DataFrame, samples: pl.DataFrame, rule: str) -> pl.DataFrame:
+    """Give the SFT table of the picked candidates, in the samples' order."""
+    rows = picked.join(candidates, on="id", maintain_order="left")
+    joined = samples.select(pl.col("id").alias("sample_id"), "prompt", "source", "license").join(
+        rows, on="sample_id", maintain_order="left"
+    )
+    return joined.select(
+        id=_hashed("sample_id", "id"),
+        prompt="prompt",
+        completion=_reply("text"),
+        sample_id="sample_id",
+        candidate_id="id",
+        score="score",
+        generator="model",
+        judge="judge",
+        rule=pl.lit(rule),
+        source="source",
+        license="license",
+    ).cast(SFT)
+
+
+def preference_rows(picked: pl.DataFrame, candidates: pl.DataFrame, samples: pl.DataFrame, rule: str) -> pl.DataFrame:
+    """Give the preference table of the picked pairs, in the samples' order."""
+    columns = ["id", "sample_id", "text", "score", "model", "judge"]
+    chosen = candidates.select(pl.col(column).alias(f"chosen_{column}") for column in columns)
+    rejected = candidates.select(pl.col(column).alias(f"rejected_{column}") for column in columns)
+    pairs = picked.join(chosen, on="chosen_id", maintain_order="left").join(
+        rejected, on="rejected_id", maintain_order="left"
+    )
+    wrong = pairs.filter(
+        (pl.col("chosen_sample_id") != pl.col("rejected_sample_id"))
+        | (pl.col("chosen_text") == pl.col("rejected_text"))
+    )
+    if wrong.height:
+        raise ValueError(f"{rule} picked {wrong.height} pairs of equal texts or of different prompts: {wrong.row(0)}")
+    joined = samples.select(pl.col("id").alias("chosen_sample_id"), "prompt", "source", "license").join(
+        pairs, on="chosen_sample_id", maintain_order="left"
+    )
+    return joined.select(
+        id=_hashed("chosen_id", "rejected_id"),
+        prompt="prompt",
+        chosen=_reply("chosen_text"),
+        rejected=_reply("rejected_text"),
+        sample_id="chosen_sample_id",
+        chosen_id="chosen_id",
+        rejected_id="rejected_id",
+        chosen_score="chosen_score",
+        rejected_score="rejected_score",
+        margin=pl.col("chosen_score") - pl.col("rejected_score"),
+        chosen_generator="chosen_model",
+        rejected_generator="rejected_model",
+        judge="chosen_judge",
+        rule=pl.lit(rule),
+        source="source",
+        license="license",
+    ).cast(PREFERENCES)
+
+
+def _reply(column: str) -> pl.Expr:
+    turn = pl.struct(role=pl.lit("assistant"), content=pl.col(column), tool_calls=pl.lit(None, pl.String))
+    return pl.concat_list(turn)
+
+
+def _hashed(*columns: str) -> pl.Expr:
+    return pl.struct(columns).map_elements(lambda row: content_id(*row.values()), return_dtype=pl.String)

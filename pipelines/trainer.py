@@ -1,0 +1,103 @@
+"""The fine-tuning job itself: `python -m pipelines.trainer` with the job as JSON on its standard input.
+
+Alone in its process, so that what it takes is given back when it ends. Lines on its output that start with `gristmill:`
+are facts in JSON; the rest is the libraries' own talk.
+"""
+
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+import orjson
+import torch
+from datasets import Dataset, load_dataset
+from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback, set_seed
+from trl.trainer.dpo_config import DPOConfig
+from trl.trainer.dpo_trainer import DPOTrainer
+from trl.trainer.sft_config import SFTConfig
+from trl.trainer.sft_trainer import SFTTrainer
+
+KINDS = {"sft": (SFTConfig, SFTTrainer), "dpo": (DPOConfig, DPOTrainer)}
+COLUMNS = {"sft": ["prompt", "completion"], "dpo": ["prompt", "chosen", "rejected"]}
+
+
+def tell(**facts: object) -> None:
+    """Print facts for the process that started the job."""
+    print("gristmill:" + orjson.dumps(facts).decode(), flush=True)  # noqa: T201 - the job's output is its report
+
+
+class Teller(TrainerCallback):
+    """Tells each step, and stops the job where the loss is no number."""
+
+    def on_log(self, args: Any, state: Any, control: Any, **told: Any) -> None:  # noqa: ARG002 - the caller's names
+        """Tell the step and its loss."""
+        loss = (told.get("logs") or {}).get("loss")
+        if loss is not None and not math.isfinite(loss):
+            raise ArithmeticError(f"the loss is {loss} at step {state.global_step}: lower the learning_rate")
+        tell(step=state.global_step, steps=state.max_steps, **({} if loss is None else {"loss": round(loss, 5)}))
+
+
+def main() -> None:
+    """Read the job, train, and leave the checkpoint in its folder `out`."""
+    job = orjson.loads(sys.stdin.buffer.read())
+    configuration, trainer_class = KINDS[job["method"]]
+    set_seed(job["seed"])
+    data = rows_of(job)
+    tokenizer = AutoTokenizer.from_pretrained(job["base"])
+    model = AutoModelForCausalLM.from_pretrained(job["base"], dtype=dtype_of())
+    trainer = trainer_class(
+        model=model,
+        args=configuration(**arguments_of(job)),
+        train_dataset=data,
+        processing_class=tokenizer,
+        callbacks=[Teller()],
+    )
+    result = trainer.train()
+    trainer.save_model(job["out"])
+    if model.generation_config is not None:
+        model.generation_config.save_pretrained(job["out"])
+    for left in Path(job["out"]).glob("training_args.bin"):
+        left.unlink()  # a pickle, with this machine's paths in it
+    tell(final_loss=result.training_loss, seconds=round(result.metrics["train_runtime"], 1))
+
+
+def rows_of(job: dict[str, Any]) -> Dataset:
+    """Give the dataset with the columns that TRL reads."""
+    data = load_dataset("parquet", data_files=f"{job['data']}/*.parquet", split="train")
+    return data.select_columns(COLUMNS[job["method"]])
+
+
+def dtype_of() -> torch.dtype:
+    """Give bfloat16 on an accelerator that has it, else float32."""
+    return torch.bfloat16 if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else torch.float32
+
+
+def arguments_of(job: dict[str, Any]) -> dict[str, Any]:
+    """Give TRL's configuration: the job's settings, ours for this machine, and the recipe's own on top."""
+    accelerated = torch.cuda.is_available()
+    return {
+        "output_dir": job["out"],
+        "num_train_epochs": job["epochs"],
+        "learning_rate": job["learning_rate"],
+        "per_device_train_batch_size": job["batch_size"],
+        "max_length": job["max_length"],
+        "seed": job["seed"],
+        "data_seed": job["seed"],
+        "lr_scheduler_type": "cosine",
+        "warmup_steps": 0.05,
+        "weight_decay": 0.0,
+        "use_cpu": not accelerated,
+        "bf16": accelerated and torch.cuda.is_bf16_supported(),
+        "gradient_checkpointing": False,
+        "report_to": [],
+        "save_strategy": "no",
+        "logging_steps": 10,
+        "disable_tqdm": True,
+        "dataloader_pin_memory": accelerated,
+        **job["arguments"],
+    }
+
+
+if __name__ == "__main__":
+    main()
