@@ -1,0 +1,1 @@
+"""Measured claims, each a script that prints a table."""
