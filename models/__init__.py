@@ -1,0 +1,1 @@
+"""How the tiny model is made: its puzzles, its training data, its training."""
