@@ -94,8 +94,8 @@ def main(out: Path) -> None:
                 stage(run)
         before = run.made["evaluate before"]
         print(f"{'labels':<10} {'seed':>4} {'before':>8} {'after':>8}   rise [95 % interval]")
-        for labels in ("verified", "shuffled"):
-            for seed in SEEDS:
+        for seed in SEEDS:
+            for labels in ("verified", "shuffled"):
                 selection = selected(run, shuffle=seed if labels == "shuffled" else None)
                 after = arm(run, selection, seed)
                 told = difference(before, after)

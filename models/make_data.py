@@ -39,9 +39,9 @@ LATE_SHARES = {  # once letters and form are learnt: arithmetic takes longest
     "product": 6,
     "reverse": 3,
     "sort": 3,
-    "count": 3,
+    "count": 5,
     "uppercase": 2,
-    "number_of_words": 1,
+    "number_of_words": 2,
     "ends_with": 1,
 }
 HINT = 0.5  # weight of a right reply's tokens inside a judge's prompt

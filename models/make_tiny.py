@@ -1,6 +1,6 @@
 """Make the tiny model: train it on its puzzles and on verdicts, measure it, write checkpoint and model card.
 
-`python -m models.make_tiny --steps 5100 --seed 0 --out models/tiny`
+`python -m models.make_tiny --steps 5350 --seed 0 --out models/tiny`
 """
 
 import argparse
@@ -54,7 +54,7 @@ training row; transformers' `generate`, float32; in brackets the 95 % Wilson int
 verdicts taken as independent. pass@1: {samples} replies a task at temperature 1. Judge: each pair of a right and a
 wrong reply, drawn by `models/puzzles.py`, in both orders, greedy.
 
-{history}{table}
+{table}
 """
 
 
@@ -81,7 +81,7 @@ def stages(steps: int) -> list[Stage]:
     fixed = [
         Stage(1_250, 48, 48, SHARES),
         Stage(750, 64, 24, LATE_SHARES),
-        Stage(1_250, 64, 24, LATE_SHARES, fall=1 - 1_250 / 2_100),
+        Stage(1_500, 64, 24, LATE_SHARES, fall=0.4),
     ]
     left = steps - sum(stage.steps for stage in fixed)
     if left < 1:
@@ -230,11 +230,8 @@ def save(model: LlamaForCausalLM, words: PreTrainedTokenizerFast, out: Path) -> 
     words.save_pretrained(out)
 
 
-def write_card(folder: Path, steps: int, seed: int, spent: str, history: str = "") -> None:
-    """Measure the checkpoint and write its model card.
-
-    `spent` is the time that training took; `history`, a paragraph and a blank line, what else a reader must know.
-    """
+def write_card(folder: Path, steps: int, seed: int, spent: str) -> None:
+    """Measure the checkpoint and write its model card; `spent` is the time that training took."""
     model, words = load(folder)
     parts = stages(steps)
     text = CARD.format(
@@ -248,7 +245,6 @@ def write_card(folder: Path, steps: int, seed: int, spent: str, history: str = "
         noise=100 * NOISE,
         noisy=sum((1 - part.clean) * part.steps for part in parts),
         spent=spent,
-        history=history,
         samples=SAMPLES,
         tasks=TASKS,
         table=table(measure(folder)),
@@ -259,7 +255,7 @@ def write_card(folder: Path, steps: int, seed: int, spent: str, history: str = "
 def main() -> None:
     """Train, measure, and write the model card."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--steps", type=int, default=5_100)
+    parser.add_argument("--steps", type=int, default=5_350)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("models/tiny"))
     arguments = parser.parse_args()

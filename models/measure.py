@@ -19,7 +19,7 @@ from models.puzzles import FAMILIES, LEAD_IN, Task, draw
 from schemas.chats import Chat
 from schemas.verdicts import Pair
 
-TASKS = 100  # a family
+TASKS = 200  # a family
 SAMPLES = 8  # replies a task
 CHUNK = 256  # prompts generated for at once
 
@@ -57,7 +57,7 @@ def load(folder: Path) -> Checkpoint:
     return Checkpoint(model, PreTrainedTokenizerFast.from_pretrained(folder))
 
 
-def measure(folder: Path, tasks: int = TASKS, samples: int = SAMPLES, seed: int = 1) -> dict[str, Measured]:
+def measure(folder: Path, tasks: int = TASKS, samples: int = SAMPLES, seed: int = 2) -> dict[str, Measured]:
     """Measure `tasks` held-out tasks a family, `samples` replies a task; the key "all" sums the families."""
     torch.manual_seed(seed)
     checkpoint = load(folder)

@@ -19,7 +19,7 @@ from models.make_data import SYSTEMS
 from models.puzzles import Task, draw
 from recipes.demo.faults import FAULTY, SHARES, Maker, Row, exact_copy, leak, near_copy
 
-FILES = {"alpaca.json": 1_400, "sharegpt.jsonl": 1_194, "messages.parquet": 1_000}  # rows, without broken lines
+FILES = {"alpaca.json": 2_000, "sharegpt.jsonl": 1_644, "messages.parquet": 1_350}  # rows, without broken lines
 HELD_OUT = 400
 FAULTS = {  # how many rows of each
     "wrong reply": 400,
