@@ -1,4 +1,4 @@
-"""Does verified selection help the model, and is it the labels that help? `python -m benchmarks.finetuning [RUNS]`.
+"""Does verified selection help the model, and is it the labels that help? `python -m benchmarks.finetuning [RUNS [SEED ...]]`.
 
 Takes the demo's own run (made when it is missing), and trains the tiny model again from the same candidates with the
 verdicts shuffled among all of them: same prompts, same replies, same steps, labels without meaning. Prints pass@1 at
@@ -7,6 +7,7 @@ seeds. The verified arm must rise by at least 15 points; the shuffled one must n
 """
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -85,8 +86,8 @@ def arm(run: Run, selection: Stored, seed: int) -> Stored:
         engine.close()
 
 
-def main(out: Path) -> None:
-    """Run both arms and print the table."""
+def main(out: Path, seeds: Sequence[int]) -> None:
+    """Run both arms with each seed and print the table."""
     recipe = Recipe.read("recipes/demo.toml")
     with opened(recipe, out, lines(lambda text: print(text, file=sys.stderr, flush=True))) as run:
         for name, stage in stages(recipe).items():
@@ -94,8 +95,8 @@ def main(out: Path) -> None:
                 stage(run)
         before = run.made["evaluate before"]
         print(f"{'labels':<10} {'seed':>4} {'before':>8} {'after':>8}   rise [95 % interval]")
-        for seed in SEEDS:
-            for labels in ("verified", "shuffled"):
+        for seed in seeds:
+            for labels in ("shuffled", "verified"):
                 selection = selected(run, shuffle=seed if labels == "shuffled" else None)
                 after = arm(run, selection, seed)
                 told = difference(before, after)
@@ -105,4 +106,4 @@ def main(out: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path("runs"))
+    main(Path(sys.argv[1] if len(sys.argv) > 1 else "runs"), [int(seed) for seed in sys.argv[2:]] or SEEDS)

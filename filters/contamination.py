@@ -11,10 +11,10 @@ from schemas.rules import MATCHES, MatchRule
 TOKEN = re.compile(r"[^\W_]+|[+*/=<>^×÷−-]")  # noqa: RUF001 - arithmetic signs tell tasks apart; other marks don't
 
 
-def ngrams(*, n: int = 13, part: Part = "prompt") -> MatchRule:
-    """Samples that share a run of `n` tokens (words, numbers, arithmetic signs) with a benchmark's prompt.
+def ngrams(*, n: int = 13, part: Part = "question") -> MatchRule:
+    """Samples that share a run of `n` tokens (words, numbers, arithmetic signs) with a benchmark's question.
 
-    A benchmark prompt of fewer than `n` tokens counts as leaked where all of it occurs. Letter case and punctuation
+    A benchmark question of fewer than `n` tokens counts as leaked where all of it occurs. Letter case and punctuation
     don't count. Measured: 1 for a match. The matching run is kept as `span`, with the benchmark's file and row.
     13 is the length of GPT-3's check (arXiv 2005.14165, appendix C).
     """
@@ -33,10 +33,10 @@ def ngrams(*, n: int = 13, part: Part = "prompt") -> MatchRule:
 
 
 def _known_runs(benchmarks: pl.DataFrame, n: int) -> dict[tuple[str, ...], str]:
-    """Give each run of the benchmarks' prompts with the file and row it is first in."""
+    """Give each run of the benchmarks' questions with the file and row it is first in."""
     known: dict[tuple[str, ...], str] = {}
     origin = pl.format("{}:{}", pl.col("origin").struct.field("file"), pl.col("origin").struct.field("row"))
-    for name, prompt in benchmarks.select(origin.alias("origin"), text("prompt")).iter_rows():
+    for name, prompt in benchmarks.select(origin.alias("origin"), text("question")).iter_rows():
         tokens = tokenise(prompt)
         for run in _runs(tokens, min(n, len(tokens))):
             known.setdefault(run, name)

@@ -27,7 +27,7 @@ def exact(*, part: Part = "prompt") -> MatchRule:
     return MatchRule(match, 1.0)
 
 
-def near(*, part: Part = "prompt", threshold: float = 0.8, differs: str = r'\d+|"[^"]*"') -> MatchRule:
+def near(*, part: Part = "question", threshold: float = 0.8, differs: str = r'\d+|"[^"]*"') -> MatchRule:
     """Rows whose `part` shares at least `threshold` (inclusive, 0.7 to 1) of its character 5-grams with another's.
 
     The share is the exact Jaccard similarity of the two sets, computed for every pair that MinHash (125 permutations in

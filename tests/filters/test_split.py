@@ -96,6 +96,21 @@ def test_near_duplicates_name_the_row_they_duplicate_and_how_alike_they_are() ->
     assert 0.8 <= dropped["measured"][0] < 1
 
 
+def test_a_system_text_that_rows_share_makes_them_no_duplicates_and_no_leaks() -> None:
+    system = {
+        "role": "system",
+        "content": "You are a careful assistant who always answers in one line.",
+        "tool_calls": None,
+    }
+    prompts = [
+        [system, {"role": "user", "content": asked, "tool_calls": None}] for asked in ("Why is it so?", "Who was it?")
+    ]
+    samples = samples_of(["a", "b"]).with_columns(prompt=pl.Series(prompts, dtype=SAMPLES["prompt"]))
+    rules: dict[str, Rule | MatchRule] = {"near": duplicates.near(), "leak": contamination.ngrams(n=5)}
+    assert run(samples, rules, samples[:1].with_columns(prompt=samples["prompt"][:1]))[0]["id"].to_list() == ["id1"]
+    assert run(samples, {"near": duplicates.near()})[0].height == 2
+
+
 def test_tasks_that_differ_in_a_number_or_in_quoted_text_are_no_duplicates() -> None:
     question = 'Could you please tell me how many times the letter "{}" occurs in the word "banana", counted {} times?'
     prompts = [question.format("a", 2), question.format("n", 2), question.format("a", 3)]

@@ -60,7 +60,7 @@ def test_the_data_is_made_again_byte_for_byte(tmp_path: Path) -> None:
 def test_every_planted_fault_has_a_label(labels: list[dict[str, Any]], raw: Raw) -> None:
     assert Counter(label["fault"] for label in labels) == {**make.FAULTS, "broken line": len(make.BROKEN)}
     assert len({(label["file"], label["row"]) for label in labels}) == len(labels)
-    assert len(raw) + len(make.BROKEN) == 3_600
+    assert len(raw) + len(make.BROKEN) == 5_000
 
 
 def test_a_row_without_a_label_is_right_and_asked_once(labels: list[dict[str, Any]], raw: Raw) -> None:
