@@ -1,4 +1,4 @@
-"""Does verified selection help the model, and is it the labels that help? `python -m benchmarks.finetuning [RUNS [SEED ...]]`.
+"""Does verified selection help, and is it by its labels? `python -m benchmarks.finetuning [RUNS [SEED ...]]`.
 
 Takes the demo's own run (made when it is missing), and trains the tiny model again from the same candidates with the
 verdicts shuffled among all of them: same prompts, same replies, same steps, labels without meaning. Prints pass@1 at

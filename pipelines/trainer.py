@@ -104,9 +104,6 @@ def arguments_of(job: dict[str, Any]) -> dict[str, Any]:
         "report_to": [],
         "save_strategy": "no",
         "logging_steps": 10,
-        "train_sampling_strategy": "group_by_length"
-        if job["method"] == "sft"
-        else "random",  # less padding
         "disable_tqdm": True,
         "dataloader_pin_memory": accelerated,
         **job["arguments"],
