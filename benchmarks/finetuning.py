@@ -13,16 +13,16 @@ from typing import Any
 
 import polars as pl
 
-from pipelines.evaluate import difference, evaluate
+from pipelines.evaluate import difference
 from pipelines.progress import lines
-from pipelines.recipe import Part, Recipe
+from pipelines.recipe import Recipe
 from pipelines.run import Run, opened, scored_of, stages
 from pipelines.select import load_scored, write_selection
 from pipelines.store import Stored, code_version, once
-from pipelines.train import train
 from schemas.parts import load
 
 SEEDS = (7, 8, 9)
+TRAINING = ("train", "evaluate after")  # the stages that an arm runs on its own selection
 
 
 def shuffled(candidates: pl.DataFrame, seed: int) -> pl.DataFrame:
@@ -53,37 +53,16 @@ def selected(run: Run, *, shuffle: int | None) -> Stored:
 
 def arm(run: Run, selection: Stored, seed: int) -> Stored:
     """Train on a selection as the recipe says, and give the evaluation of what comes out."""
-    section, made_by = run.recipe.evaluate, run.recipe.generate
-    assert section is not None  # noqa: S101 - the demo has both
-    assert made_by is not None  # noqa: S101
-    part = run.recipe.engines[made_by.engine]
-    base, revision = str(part.arguments["model"]), run.engine(made_by.engine).revision
     run.close_engines()
-    for training in run.recipe.train:
-        done = train(
-            run.store,
-            selection,
-            training,
-            base=base,
-            revision=revision,
-            seed=seed,
-            progress=run.counter(f"  {training.method}, seed {seed}"),
-        )
-        base, revision = str(done.folder / "checkpoint"), done.key
-    engine = Part(use=part.use, **part.arguments | {"model": base}).build()
+    recipe = run.recipe.model_copy(update={"seed": seed})
+    other = Run(recipe, run.out, run.progress, run.ledger, made=run.made | {"select": selection})
     try:
-        return evaluate(
-            run.store,
-            run.made[f"benchmark {section.benchmark}"],
-            section,
-            system=made_by.system,
-            seed=run.recipe.seed,
-            engine=engine,
-            ledger=run.ledger,
-            progress=lambda _done, _all: None,
-        )
+        for name, stage in stages(recipe).items():
+            if name.startswith(TRAINING):
+                stage(other)
     finally:
-        engine.close()
+        other.close_engines()
+    return other.made["evaluate after"]
 
 
 def main(out: Path, seeds: Sequence[int]) -> None:
@@ -91,7 +70,7 @@ def main(out: Path, seeds: Sequence[int]) -> None:
     recipe = Recipe.read("recipes/demo.toml")
     with opened(recipe, out, lines(lambda text: print(text, file=sys.stderr, flush=True))) as run:
         for name, stage in stages(recipe).items():
-            if not name.startswith("train") and name != "evaluate after":
+            if not name.startswith(TRAINING):
                 stage(run)
         before = run.made["evaluate before"]
         print(f"{'labels':<10} {'seed':>4} {'before':>8} {'after':>8}   rise [95 % interval]")

@@ -95,6 +95,14 @@ class Weights:
     dtype: str | None
     gpu_memory_utilization: float | None
 
+    @property
+    def name(self) -> str:
+        """What requests call it: the hub's name, or the folder's last part, so that a copy elsewhere is the same model.
+
+        The folder's content is in its `version`.
+        """
+        return Path(self.model).resolve().name if is_folder(self.model) else self.model
+
     def version(self) -> str:
         """Name the weights, by content where they are a folder, and what else changes answers: "0123…-float16-512"."""
         if is_folder(self.model):
@@ -114,14 +122,10 @@ class Weights:
         return {name: value for name, value in given.items() if value is not None}
 
 
-def _start(mode: str, weights: Weights, python: str | None, **more: Any) -> Child:
-    weights.version()  # a folder that is no model is told before anything starts
-    settings = orjson.dumps({**weights.settings(), **more}).decode()
-    return start([environment(python), "-P", str(WORKER), mode, settings], "vllm")
-
-
 @dataclass(eq=False)
-class _Local:
+class _Vllm:
+    """What the offline engine and the server share: the weights, and the child process that holds them."""
+
     weights: Weights
     python: str | None
     _child: Child | None = field(default=None, init=False)
@@ -129,12 +133,28 @@ class _Local:
 
     @property
     def model(self) -> str:
-        return self.weights.model
+        return self.weights.name
 
     @property
     def revision(self) -> str:
         return self.weights.version()
 
+    def close(self) -> None:
+        if self._stop is not None:
+            self._stop()
+        self._child = self._stop = None
+
+    def _start(self, mode: str, **more: Any) -> Child:
+        self.close()  # what is left of a start that was broken off
+        self.weights.version()  # a folder that is no model is told before anything starts
+        settings = orjson.dumps({**self.weights.settings(), **more}).decode()
+        child = start([environment(self.python), "-P", str(WORKER), mode, settings], "vllm")
+        self._stop = weakref.finalize(self, stop, child)
+        return child
+
+
+@dataclass(eq=False)
+class _Local(_Vllm):
     def __call__(self, requests: Iterable[Request], /) -> Iterator[Reply]:
         in_flight = 0
         try:
@@ -153,11 +173,6 @@ class _Local:
             if in_flight:  # left in the middle: nobody will read these answers, so the next call starts anew
                 self.close()
 
-    def close(self) -> None:
-        if self._stop is not None:
-            self._stop()
-        self._child = self._stop = None
-
     def _ask(self, request: Request, in_flight: int) -> None:
         child = self._started()
         try:
@@ -175,11 +190,9 @@ class _Local:
 
     def _started(self) -> Child:
         if self._child is None:
-            self.close()  # what is left of a start that was broken off
-            child = _start("offline", self.weights, self.python)
-            self._stop = weakref.finalize(self, stop, child)
+            child = self._start("offline")
             if not child.stdout.readline():  # its first line says that it is ready
-                self._give_up(f"vLLM did not start with {self.model!r} {obituary(child)}")
+                self._give_up(f"vLLM did not start with {self.weights.model!r} {obituary(child)}")
             self._child = child
         return self._child
 
@@ -213,24 +226,12 @@ def _death(child: Child, in_flight: int) -> str:
 
 
 @dataclass(eq=False)
-class _Server:
-    weights: Weights
-    python: str | None
+class _Server(_Vllm):
     port: int | None
     concurrency: int
     timeout: float
     start_timeout: float
-    _child: Child | None = field(default=None, init=False)
-    _stop: Callable[[], object] | None = field(default=None, init=False)
     _url: str = field(default="", init=False)
-
-    @property
-    def model(self) -> str:
-        return self.weights.model
-
-    @property
-    def revision(self) -> str:
-        return self.weights.version()
 
     def __call__(self, requests: Iterable[Request], /) -> Iterator[Reply]:
         first = list(islice(requests := iter(requests), 1))
@@ -247,17 +248,10 @@ class _Server:
             self.close()
             raise EngineError(message) from None
 
-    def close(self) -> None:
-        if self._stop is not None:
-            self._stop()
-        self._child = self._stop = None
-
     def _started(self) -> Child:
         if self._child is None:
-            self.close()  # what is left of a start that was broken off
             port = _free_port(self.port)
-            child = _start("serve", self.weights, self.python, host="127.0.0.1", port=port)
-            self._stop = weakref.finalize(self, stop, child)
+            child = self._start("serve", served_model_name=self.model, host="127.0.0.1", port=port)
             self._url = f"http://127.0.0.1:{port}/v1"
             try:
                 _wait_until_ready(child, f"http://127.0.0.1:{port}/health", self.start_timeout)

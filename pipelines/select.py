@@ -139,22 +139,23 @@ def _own_replies(candidates: pl.DataFrame) -> Selection:
 def sft_rows(picked: pl.DataFrame, candidates: pl.DataFrame, samples: pl.DataFrame, rule: str) -> pl.DataFrame:
     """Give the SFT table of the picked candidates, in the samples' order."""
     rows = picked.join(candidates, on="id", maintain_order="left")
-    joined = samples.select(pl.col("id").alias("sample_id"), "prompt", "source", "license").join(
-        rows, on="sample_id", maintain_order="left"
+    return (
+        _in_order(samples, rows, "sample_id")
+        .select(
+            id=_hashed("sample_id", "id"),
+            prompt="prompt",
+            completion=_reply("text"),
+            sample_id="sample_id",
+            candidate_id="id",
+            score="score",
+            generator="model",
+            judge="judge",
+            rule=pl.lit(rule),
+            source="source",
+            license="license",
+        )
+        .cast(SFT)
     )
-    return joined.select(
-        id=_hashed("sample_id", "id"),
-        prompt="prompt",
-        completion=_reply("text"),
-        sample_id="sample_id",
-        candidate_id="id",
-        score="score",
-        generator="model",
-        judge="judge",
-        rule=pl.lit(rule),
-        source="source",
-        license="license",
-    ).cast(SFT)
 
 
 def preference_rows(picked: pl.DataFrame, candidates: pl.DataFrame, samples: pl.DataFrame, rule: str) -> pl.DataFrame:
@@ -171,27 +172,34 @@ def preference_rows(picked: pl.DataFrame, candidates: pl.DataFrame, samples: pl.
     )
     if wrong.height:
         raise ValueError(f"{rule} picked {wrong.height} pairs of equal texts or of different prompts: {wrong.row(0)}")
-    joined = samples.select(pl.col("id").alias("chosen_sample_id"), "prompt", "source", "license").join(
-        pairs, on="chosen_sample_id", maintain_order="left"
+    return (
+        _in_order(samples, pairs, "chosen_sample_id")
+        .select(
+            id=_hashed("chosen_id", "rejected_id"),
+            prompt="prompt",
+            chosen=_reply("chosen_text"),
+            rejected=_reply("rejected_text"),
+            sample_id="chosen_sample_id",
+            chosen_id="chosen_id",
+            rejected_id="rejected_id",
+            chosen_score="chosen_score",
+            rejected_score="rejected_score",
+            margin=pl.col("chosen_score") - pl.col("rejected_score"),
+            chosen_generator="chosen_model",
+            rejected_generator="rejected_model",
+            judge="chosen_judge",
+            rule=pl.lit(rule),
+            source="source",
+            license="license",
+        )
+        .cast(PREFERENCES)
     )
-    return joined.select(
-        id=_hashed("chosen_id", "rejected_id"),
-        prompt="prompt",
-        chosen=_reply("chosen_text"),
-        rejected=_reply("rejected_text"),
-        sample_id="chosen_sample_id",
-        chosen_id="chosen_id",
-        rejected_id="rejected_id",
-        chosen_score="chosen_score",
-        rejected_score="rejected_score",
-        margin=pl.col("chosen_score") - pl.col("rejected_score"),
-        chosen_generator="chosen_model",
-        rejected_generator="rejected_model",
-        judge="chosen_judge",
-        rule=pl.lit(rule),
-        source="source",
-        license="license",
-    ).cast(PREFERENCES)
+
+
+def _in_order(samples: pl.DataFrame, rows: pl.DataFrame, sample: str) -> pl.DataFrame:
+    """Give what was picked with its prompt, in the samples' order; `sample` is the column with the sample's id."""
+    prompts = samples.select(pl.col("id").alias(sample), "prompt", "source", "license")
+    return prompts.join(rows, on=sample, maintain_order="left")
 
 
 def _reply(column: str) -> pl.Expr:
