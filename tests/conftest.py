@@ -5,8 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from schemas.engines import Engine
+
+settings.register_profile("any machine", deadline=None)  # how long an example takes is the machine's business
+settings.load_profile("any machine")
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # with busy cores more threads make vLLM and TRL 8 to 20 times slower
 
