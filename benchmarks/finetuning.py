@@ -18,7 +18,8 @@ from pipelines.opened import Run, opened
 from pipelines.progress import lines
 from pipelines.recipe import Recipe
 from pipelines.run import scored_of, stages
-from pipelines.select import load_scored, write_selection
+from pipelines.scored import load_scored
+from pipelines.select import write_selection
 from pipelines.store import Stored, code_version, once
 from schemas.parts import load
 

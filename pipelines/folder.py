@@ -15,7 +15,7 @@ from pipelines.curate import values_of
 from pipelines.evaluate import difference
 from pipelines.judge_figures import jury_figures, reply_judge_figures
 from pipelines.recipe import Recipe
-from pipelines.select import verified
+from pipelines.scored import verified
 from pipelines.store import Stored, code_version, read_table, sha256, write_bytes
 from schemas.chats import content_id
 from schemas.tables import (

@@ -8,7 +8,8 @@ import polars as pl
 
 from pipelines.generate import SOURCE
 from pipelines.integrity import Finding
-from pipelines.select import table_of
+from pipelines.scored import table_of
+from pipelines.select import hashed
 from schemas.chats import content_id
 from schemas.tables import COMPARISONS, SCORES
 
@@ -25,7 +26,7 @@ def rederived(path: str, pairs: pl.DataFrame) -> Iterator[Finding]:
     if ours.is_empty():
         return
     yield from _finding(
-        ours.filter(pl.col("id") != _hashed("chosen_id", "rejected_id")), "have an id that is not theirs"
+        ours.filter(pl.col("id") != hashed("chosen_id", "rejected_id")), "have an id that is not theirs"
     )
     root = next((folder for folder in _folders(path) if (folder / "candidates").is_dir()), None)
     if root is None:
@@ -72,7 +73,7 @@ def _candidates(root: Path) -> pl.DataFrame:
         for name, schema in (("scores", SCORES), ("comparisons", COMPARISONS))
     ]
     rows = table_of(_table(root / "candidates"), *tables)
-    asked = pl.col("request_key").is_not_null() & (pl.col("id") == _hashed("sample_id", "request_key"))
+    asked = pl.col("request_key").is_not_null() & (pl.col("id") == hashed("sample_id", "request_key"))
     own = pl.col("request_key").is_null() & (pl.col("model") == SOURCE) & _of_source()
     return rows.select("id", "sample_id", "text", "score", derives=asked | own)
 
@@ -87,10 +88,6 @@ def _of_source() -> pl.Expr:
 
 def _table(folder: Path) -> pl.DataFrame:
     return pl.concat([pl.read_parquet(file) for file in sorted(folder.rglob("*.parquet"))])
-
-
-def _hashed(*columns: str) -> pl.Expr:
-    return pl.struct(columns).map_elements(lambda row: content_id(*row.values()), return_dtype=pl.String)
 
 
 def _finding(rows: pl.DataFrame, told: str) -> Iterator[Finding]:

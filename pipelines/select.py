@@ -10,25 +10,23 @@ import polars as pl
 from pipelines.decontaminate import contaminating, decontaminated
 from pipelines.generate import SOURCE
 from pipelines.held_out import write_split
+from pipelines.scored import load_scored
 from pipelines.sections import FilterPart, SelectPart
-from pipelines.store import Stored, code_version, once, part_version, read_table, shards, write_table
+from pipelines.store import Stored, code_version, once, part_version, shards, write_table
 from schemas.chats import content_id
 from schemas.parts import load
 from schemas.tables import (
-    CANDIDATES,
-    COMPARISONS,
     GRPO,
     LEAKED,
     PLAIN,
     PREFERENCES,
     SAMPLES,
-    SCORES,
     SFT,
     UNPAIRED,
 )
 
 DEFAULT = "pipelines.select:best_and_worst"
-CODE = tuple(f"pipelines.{module}" for module in ("decontaminate", "held_out", "training_layouts"))
+CODE = tuple(f"pipelines.{module}" for module in ("decontaminate", "held_out", "scored", "training_layouts"))
 OWN = -1  # the number of the reply that a sample came with, among the candidates
 
 
@@ -57,21 +55,34 @@ def best_and_worst(
     ReST-EM (arXiv 2312.06585, section 3, whose cap is 10): the model's own distribution less what is wrong. `on_policy`
     leaves out the replies that came with the data.
     """
-    if margin <= 0:
-        raise ValueError(f"margin is {margin}; a pair of equal scores has no preference in it")
-    if replies < 1:
-        raise ValueError(f"replies is {replies}; a prompt gives at least one")
-    own = pl.col("model") == SOURCE
-    scored = candidates.filter(pl.col("score").is_not_null() & ~(own & on_policy))
-    by = ["sample_id", "score", "wins", "id"]
-    ranked = scored.sort(by, descending=[False, True, True, False]).group_by("sample_id", maintain_order=True)
-    good = ranked.head(replies).filter(pl.col("score") >= minimum)
+    needs_margin(margin)
+    scored = eligible(candidates, on_policy=on_policy)
+    good = best_of(scored, minimum, replies)
     best = good.unique("sample_id", keep="first", maintain_order=True)
-    worst = scored.sort(by).group_by("sample_id", maintain_order=True).first()
+    worst = scored.sort("sample_id", "score", "wins", "id").group_by("sample_id", maintain_order=True).first()
     pairs = best.join(worst, on="sample_id", suffix="_worst", maintain_order="left").filter(
         pl.col("score") - pl.col("score_worst") >= margin, pl.col("text") != pl.col("text_worst")
     )
     return Selection(good.select("id"), pairs.select(chosen_id="id", rejected_id="id_worst"))
+
+
+def eligible(candidates: pl.DataFrame, *, on_policy: bool) -> pl.DataFrame:
+    """Give the candidates with a score; `on_policy` leaves out the replies that came with the data."""
+    return candidates.filter(pl.col("score").is_not_null() & ~((pl.col("model") == SOURCE) & on_policy))
+
+
+def best_of(scored: pl.DataFrame, minimum: float, replies: int) -> pl.DataFrame:
+    """Give each prompt's candidates from `minimum` on, up to `replies`: by score, wins, id."""
+    if replies < 1:
+        raise ValueError(f"replies is {replies}; a prompt gives at least one")
+    ranked = scored.sort(["sample_id", "score", "wins", "id"], descending=[False, True, True, False])
+    return ranked.group_by("sample_id", maintain_order=True).head(replies).filter(pl.col("score") >= minimum)
+
+
+def needs_margin(margin: float) -> None:
+    """Raise `ValueError` for a margin at which equal scores would be a pair."""
+    if margin <= 0:
+        raise ValueError(f"margin is {margin}; a pair of equal scores has no preference in it")
 
 
 def select(
@@ -117,18 +128,6 @@ def select(
     return once(store, "select", question, build)
 
 
-def load_scored(curated: Stored, generated: Stored, scored: Sequence[Stored]) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Read the kept samples, and the candidates with what the judges said of them."""
-    scores = [read_table(stored, "scores", SCORES) for stored in scored]
-    comparisons = [read_table(stored, "comparisons", COMPARISONS) for stored in scored]
-    candidates = table_of(
-        read_table(generated, "candidates", CANDIDATES),
-        pl.concat([pl.DataFrame(schema=SCORES), *scores]),
-        pl.concat([pl.DataFrame(schema=COMPARISONS), *comparisons]),
-    )
-    return read_table(curated, "kept", SAMPLES), candidates
-
-
 def write_selection(
     folder: Path,
     picked: Selection,
@@ -161,57 +160,6 @@ def write_selection(
     return {**rows, "held_out": apart, "labelled": labelled.height}
 
 
-def table_of(candidates: pl.DataFrame, scores: pl.DataFrame, comparisons: pl.DataFrame) -> pl.DataFrame:
-    """Join each answered candidate with its `score`, the `judge` it is by, and its `wins`.
-
-    A candidate's score is the lowest that any verifier gave it, null where one of them met an error; where no verifier
-    had a reference for the prompt it is the mean of its comparisons (1 won all, -1 lost all). `wins` is that mean, 0
-    without any. `spread` is how far its judges are apart: the highest less the lowest score, or the mean of that over
-    its comparisons; null without two verdicts.
-    """
-    answered = candidates.filter(pl.col("status") == "answered")
-    sides = [
-        comparisons.select("judge", "sample_id", candidate_id="a_id", other="b_id", result=pl.col("score")),
-        comparisons.select("judge", "sample_id", candidate_id="b_id", other="a_id", result=-pl.col("score")),
-    ]
-    results = pl.concat(sides).drop_nulls("result")
-    compared = results.group_by("candidate_id").agg(
-        wins=pl.col("result").mean(), compared_by=pl.col("judge").unique().sort().str.join(", ")
-    )
-    apart = results.group_by("candidate_id", "other").agg(range=_spread("result"))
-    disputed = apart.group_by("candidate_id").agg(disputed=pl.col("range").mean())
-    joined = answered.join(verified(scores), left_on="id", right_on="candidate_id", how="left", maintain_order="left")
-    for more in (compared, disputed):
-        joined = joined.join(more, left_on="id", right_on="candidate_id", how="left", maintain_order="left")
-    spoken = scores.filter(pl.col("status") != "no_reference")["sample_id"].unique()
-    has_verdict = pl.col("sample_id").is_in(spoken.implode())
-    return joined.with_columns(
-        score=pl.when(has_verdict).then("score").otherwise("wins"),
-        judge=pl.when(has_verdict).then("judge").otherwise("compared_by"),
-        wins=pl.col("wins").fill_null(0.0),
-        spread=pl.when(has_verdict).then("spread").otherwise("disputed"),
-    ).drop("compared_by", "disputed")
-
-
-def _spread(column: str) -> pl.Expr:
-    """Give the highest less the lowest value of two judges or more."""
-    known = pl.col(column).drop_nulls()
-    return pl.when(known.len() > 1).then(known.max() - known.min())
-
-
-def verified(scores: pl.DataFrame) -> pl.DataFrame:
-    """Give each candidate's `score`, the lowest that a verifier gave it, and the `judge`s; null where one met an error.
-
-    Verifiers that had no reference for the prompt have said nothing.
-    """
-    spoken = scores.filter(pl.col("status") != "no_reference")
-    return spoken.group_by("candidate_id", maintain_order=True).agg(
-        score=pl.when(pl.col("score").is_null().any()).then(None).otherwise(pl.col("score").min()),
-        judge=pl.col("judge").unique().sort().str.join(", "),
-        spread=_spread("score"),
-    )
-
-
 def _own_replies(candidates: pl.DataFrame) -> Selection:
     own = candidates.filter((pl.col("model") == SOURCE) & (pl.col("sample") == OWN)).select("id")
     return Selection(own, pl.DataFrame(schema={"chosen_id": pl.String, "rejected_id": pl.String}))
@@ -230,7 +178,7 @@ def sft_rows(picked: pl.DataFrame, candidates: pl.DataFrame, samples: pl.DataFra
     return (
         _in_order(samples, rows, "sample_id")
         .select(
-            id=_hashed("sample_id", "id"),
+            id=hashed("sample_id", "id"),
             prompt="prompt",
             completion=_reply("text"),
             sample_id="sample_id",
@@ -263,7 +211,7 @@ def preference_rows(picked: pl.DataFrame, candidates: pl.DataFrame, samples: pl.
     return (
         _in_order(samples, pairs, "chosen_sample_id")
         .select(
-            id=_hashed("chosen_id", "rejected_id"),
+            id=hashed("chosen_id", "rejected_id"),
             prompt="prompt",
             chosen=_reply("chosen_text"),
             rejected=_reply("rejected_text"),
@@ -295,5 +243,6 @@ def _reply(column: str) -> pl.Expr:
     return pl.concat_list(turn)
 
 
-def _hashed(*columns: str) -> pl.Expr:
-    return pl.struct(columns).map_elements(lambda row: content_id(*row.values()), return_dtype=pl.String)
+def hashed(*columns: str, before: Sequence[object] = ()) -> pl.Expr:
+    """Give the content id of `before` and a row's columns: what ids are made by, and draws that any run repeats."""
+    return pl.struct(columns).map_elements(lambda row: content_id(*before, *row.values()), return_dtype=pl.String)

@@ -10,9 +10,7 @@ import math
 
 import polars as pl
 
-from pipelines.generate import SOURCE
-from pipelines.select import Selection
-from schemas.chats import content_id
+from pipelines.select import Selection, best_of, eligible, hashed, needs_margin
 
 SIDES = ("id", "text", "score", "wins", "model", "spread")
 
@@ -31,8 +29,8 @@ def best_and_random(
 
     Source: Zephyr's pairs of UltraFeedback (arXiv 2310.16944): a drawn one is harder than the worst.
     """
-    scored = _scored(candidates, on_policy=on_policy)
-    best = _best(scored, minimum, replies)
+    scored = eligible(candidates, on_policy=on_policy)
+    best = best_of(scored, minimum, replies)
     chosen = best.unique("sample_id", keep="first", maintain_order=True).select(chosen="id")
     found = _pairs(scored, margin).join(chosen, on="chosen", how="semi", maintain_order="left")
     return _selection(best, _capped(found, pairs, seed))
@@ -56,9 +54,9 @@ def within_margin(
     """
     if maximum < margin:
         raise ValueError(f"maximum is {maximum}, below the margin of {margin}: no pair lies between")
-    scored = _scored(candidates, on_policy=on_policy)
+    scored = eligible(candidates, on_policy=on_policy)
     found = _pairs(scored, margin).filter(_gap() <= maximum, pl.col("score") >= minimum)
-    return _selection(_best(scored, minimum, replies), _capped(found, pairs, seed))
+    return _selection(best_of(scored, minimum, replies), _capped(found, pairs, seed))
 
 
 def length_controlled(
@@ -79,7 +77,7 @@ def length_controlled(
     """
     if not 0 <= rho < 0.5:  # noqa: PLR2004 - from there on a candidate could be good and bad
         raise ValueError(f"rho is {rho}; from 0 to below 0.5 the good and the bad are apart")
-    scored = _scored(candidates, on_policy=on_policy)
+    scored = eligible(candidates, on_policy=on_policy)
     top, low = (bound.over("sample_id") for bound in (pl.col("score").max(), pl.col("score").min()))
     good = (pl.col("score") >= (1 - rho) * top + rho * low) & (pl.col("score") >= minimum)
     bad = pl.col("score") <= (1 - rho) * low + rho * top
@@ -90,7 +88,7 @@ def length_controlled(
     )
     ids = shortest.join(longest, on="sample_id", suffix="_rejected").select(chosen="id", rejected="id_rejected")
     found = _pairs(scored, margin).join(ids, on=["chosen", "rejected"], how="semi")
-    return _selection(_best(scored, minimum, replies), found.sort("sample_id"))
+    return _selection(best_of(scored, minimum, replies), found.sort("sample_id"))
 
 
 def delta(
@@ -109,7 +107,7 @@ def delta(
     every = _sided(candidates).filter(pl.col("model") == strong, pl.col("model_rejected") == weak)
     told = every.filter(_gap().is_null() | (_gap() > 0))
     own = candidates.filter(pl.col("model") == strong)
-    drawn = own.with_columns(draw=_draw(seed, "id")).sort("sample_id", "draw")
+    drawn = own.with_columns(draw=hashed("id", before=[seed])).sort("sample_id", "draw")
     good = drawn.group_by("sample_id", maintain_order=True).head(replies)
     return _selection(good, _capped(told, pairs, seed))
 
@@ -134,24 +132,12 @@ def most_disputed(
     """
     if not 0 < share <= 1:
         raise ValueError(f"share is {share}; expected above 0, to 1")
-    scored = _scored(candidates, on_policy=on_policy)
+    scored = eligible(candidates, on_policy=on_policy)
     disputed = _pairs(scored, margin).with_columns(doubt=pl.col("spread") + pl.col("spread_rejected"))
-    ranked = disputed.drop_nulls("doubt").with_columns(draw=_draw(seed, "chosen", "rejected"))
+    ranked = disputed.drop_nulls("doubt").with_columns(draw=hashed("chosen", "rejected", before=[seed]))
     widest = ranked.sort(-pl.col("doubt"), "draw").unique("sample_id", keep="first", maintain_order=True)
     taken = widest.head(math.ceil(share * widest.height)).sort("sample_id")
-    return _selection(_best(scored, minimum, replies), taken)
-
-
-def _scored(candidates: pl.DataFrame, *, on_policy: bool) -> pl.DataFrame:
-    return candidates.filter(pl.col("score").is_not_null() & ~((pl.col("model") == SOURCE) & on_policy))
-
-
-def _best(scored: pl.DataFrame, minimum: float, replies: int) -> pl.DataFrame:
-    """Give each prompt's candidates from `minimum` on, up to `replies`: by score, wins, id."""
-    if replies < 1:
-        raise ValueError(f"replies is {replies}; a prompt gives at least one")
-    ranked = scored.sort(["sample_id", "score", "wins", "id"], descending=[False, True, True, False])
-    return ranked.group_by("sample_id", maintain_order=True).head(replies).filter(pl.col("score") >= minimum)
+    return _selection(best_of(scored, minimum, replies), taken)
 
 
 def _sided(candidates: pl.DataFrame) -> pl.DataFrame:
@@ -166,20 +152,15 @@ def _gap() -> pl.Expr:
 
 
 def _pairs(scored: pl.DataFrame, margin: float) -> pl.DataFrame:
-    if margin <= 0:
-        raise ValueError(f"margin is {margin}; a pair of equal scores has no preference in it")
+    needs_margin(margin)
     return _sided(scored).filter(_gap() >= margin)
-
-
-def _draw(seed: int, *columns: str) -> pl.Expr:
-    return pl.struct(columns).map_elements(lambda row: content_id(seed, *row.values()), return_dtype=pl.String)
 
 
 def _capped(pairs: pl.DataFrame, most: int, seed: int) -> pl.DataFrame:
     """Draw up to `most` pairs a prompt; one text against one other is one pair, however often each was given."""
     if most < 1:
         raise ValueError(f"pairs is {most}; a prompt gives at least one")
-    drawn = pairs.with_columns(draw=_draw(seed, "chosen", "rejected")).sort("sample_id", "draw")
+    drawn = pairs.with_columns(draw=hashed("chosen", "rejected", before=[seed])).sort("sample_id", "draw")
     once = drawn.unique(["sample_id", "text", "text_rejected"], keep="first", maintain_order=True)
     return once.group_by("sample_id", maintain_order=True).head(most)
 

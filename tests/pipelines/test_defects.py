@@ -29,7 +29,8 @@ from pipelines.pairs import read_preferences
 from pipelines.recipe import Recipe
 from pipelines.score import cases_of, samples_by_id, verify
 from pipelines.score import rows_of as rows_of_verdicts
-from pipelines.select import Selection, best_and_worst, preference_rows, table_of
+from pipelines.scored import table_of
+from pipelines.select import Selection, best_and_worst, preference_rows
 from schemas.chats import Chat
 from schemas.engines import Reply, Request, Sampling
 from schemas.tables import CANDIDATES, COMPARISONS, SAMPLES, SCORES, Sample

@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.select import best_and_worst, table_of
+from pipelines.scored import table_of
+from pipelines.select import best_and_worst
 from schemas.tables import CANDIDATES, COMPARISONS, SCORES
 
 SCORE = st.sampled_from([0.0, 1.0, None])

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.select import Selection, best_and_worst, table_of
+from pipelines.scored import table_of
+from pipelines.select import Selection, best_and_worst
 from pipelines.strategies import best_and_random, delta, length_controlled, most_disputed, within_margin
 from schemas.tables import CANDIDATES, COMPARISONS, SCORES
 

@@ -13,8 +13,9 @@ from filters.contamination import ngrams
 from filters.duplicates import exact
 from pipelines.decontaminate import contaminating, decontaminated
 from pipelines.held_out import held_out_ids
+from pipelines.scored import table_of
 from pipelines.sections import FilterPart
-from pipelines.select import Selection, table_of, write_selection
+from pipelines.select import Selection, write_selection
 from pipelines.train import training_rows
 from schemas.tables import CANDIDATES, COMPARISONS, SAMPLES, SCORES
 
