@@ -61,58 +61,21 @@ def _single_answers(settled: pl.DataFrame, verified: pl.DataFrame) -> pl.DataFra
     return both.filter(truth != 0).with_columns(right=(1 + pl.col("score") * truth) / 2).sort("sample_id", "a_id")
 
 
-def preference_figures(preferences: pl.DataFrame) -> dict[str, Any]:
-    """Give the health of the pairs: lengths in characters, margins, and whether the generator gives the label away."""
-    chosen, rejected = (_text(preferences, side).str.len_chars() for side in ("chosen", "rejected"))
-    if preferences.is_empty():
-        return {"pairs": 0}
-    generators = pl.concat(
-        [
-            preferences.select(generator="chosen_generator", chosen=pl.lit(value=True)),
-            preferences.select(generator="rejected_generator", chosen=pl.lit(value=False)),
-        ]
-    )
-    shares = generators.group_by("generator").agg(chosen=pl.col("chosen").mean(), replies=pl.len()).sort("generator")
-    return {
-        "pairs": preferences.height,
-        "chosen_characters": chosen.mean(),
-        "rejected_characters": rejected.mean(),
-        "chosen_longer": (chosen > rejected).mean(),
-        "same_length": (chosen == rejected).mean(),
-        "margins": dict(preferences["margin"].value_counts().sort("margin").cast({"margin": pl.String}).iter_rows()),
-        "generators": shares.to_dicts(),
-        "on_policy": (
-            (preferences["chosen_generator"] != "source") & (preferences["rejected_generator"] != "source")
-        ).mean(),
-    }
+def length_figures(rows: pl.DataFrame, lengths: pl.DataFrame) -> dict[str, Any]:
+    """Give how often a judge prefers the longer reply: of verdicts that prefer one, on replies of different lengths.
 
-
-def candidate_figures(candidates: pl.DataFrame, verified: pl.DataFrame) -> dict[str, Any]:
-    """Give how often candidates of each generator pass, and how many prompts have both passing and failing ones."""
-    scored = candidates.join(
-        verified.select("candidate_id", "score").drop_nulls(), left_on="id", right_on="candidate_id"
-    )
-    if scored.is_empty():
-        return {}
-    by_model = scored.group_by("model").agg(passed=(pl.col("score") >= 1).mean(), replies=pl.len()).sort("model")
-    made = scored.filter(pl.col("model") != "source")
-    rates = made.group_by("sample_id").agg(rate=(pl.col("score") >= 1).mean())["rate"]
-    return {
-        "by_generator": by_model.to_dicts(),
-        "prompts": len(rates),
-        "all_fail": (rates == 0).sum(),
-        "mixed": ((rates > 0) & (rates < 1)).sum(),
-        "all_pass": (rates == 1).sum(),
-    }
-
-
-def reply_lengths(preferences: pl.DataFrame, side: str) -> pl.Series:
-    """Give the characters of the chosen or rejected replies."""
-    return _text(preferences, side).str.len_chars()
-
-
-def _text(preferences: pl.DataFrame, side: str) -> pl.Series:
-    return preferences.select(pl.col(side).list.last().struct.field("content"))["content"]
+    `rows` is `sample_id`, `a_id`, `b_id` and `score` (above 0: a is better), `lengths` is `id` and `characters`. The
+    95 % interval is normal over the pairs.
+    """
+    sides = rows.select("sample_id", "a_id", "b_id", "score").filter(pl.col("score") != 0)
+    for side in ("a", "b"):
+        known = lengths.select(pl.col("id").alias(f"{side}_id"), pl.col("characters").cast(pl.Int64).alias(side))
+        sides = sides.join(known, on=f"{side}_id")
+    decided = sides.filter(pl.col("a") != pl.col("b")).sort("sample_id", "a_id", "b_id")
+    longer = decided.select((pl.col("score") > 0) == (pl.col("a") > pl.col("b")))["score"].cast(pl.Float64)
+    mean, interval = mean_interval(longer.to_list())
+    held = None if interval is None else [max(interval[0], 0.0), min(interval[1], 1.0)]
+    return {"longer": mean, "longer_interval": held, "longer_of": len(longer)}
 
 
 UNCHECKED = {  # benchmark questions, by how a rule that can't look for them as for others does

@@ -2,7 +2,8 @@
 
 import os
 import shutil
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,13 @@ import orjson
 import polars as pl
 
 from filters.split import VALUES
-from pipelines import figures, report
+from pipelines import candidate_figures, changes, figures, lineage, report
 from pipelines.curate import values_of
 from pipelines.evaluate import difference
-from pipelines.judge_figures import jury_figures, reply_judge_figures
+from pipelines.judge_figures import jury_figures, rated_pairs, reply_judge_figures
+from pipelines.pair_figures import preference_figures
 from pipelines.recipe import Recipe
+from pipelines.sample_figures import match_figures, sample_figures
 from pipelines.scored import verified
 from pipelines.store import Stored, code_version, read_table, sha256, write_bytes
 from schemas.chats import content_id
@@ -23,6 +26,7 @@ from schemas.tables import (
     COMPARISONS,
     DROPPED,
     JUDGMENTS,
+    LEAKED,
     PREFERENCES,
     QUARANTINED,
     SAMPLES,
@@ -38,7 +42,18 @@ LINKED = {
     "generate": ["candidates"],
     "select": ["sft", "preferences", "plain", "unpaired", "grpo", "leaked"],
 }
-CODE = tuple(f"pipelines.{module}" for module in ("folder", "figures", "report", "page", "charts", "closing", "trust"))
+LOOKS = (
+    "report",
+    "report_rules",
+    "report_data",
+    "report_candidates",
+    "report_judges",
+    "report_pairs",
+    "outcome",
+    "trust",
+)
+FIGURES = ("figures", "sample_figures", "candidate_figures", "judge_figures", "pair_figures", "changes", "lineage")
+CODE = tuple(f"pipelines.{module}" for module in ("folder", "page", "charts", "closing", *LOOKS, *FIGURES))
 TEMPLATES = Path(__file__).with_name("templates")
 
 
@@ -57,6 +72,8 @@ class Tables:
     sft: pl.DataFrame
     preferences: pl.DataFrame
     values: dict[str, pl.DataFrame]  # by rule: `id` and `value`, of the rules that have bounds
+    matches: dict[str, pl.DataFrame] = field(default_factory=dict)  # by rule: `MATCHES`, of the rules on matches
+    leaked: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=LEAKED))
 
 
 def tables_of(made: dict[str, Stored]) -> Tables:
@@ -64,6 +81,7 @@ def tables_of(made: dict[str, Stored]) -> Tables:
     scored = [stored for name, stored in made.items() if name.startswith("score ")]
     curated, ingested, selected = made["curate"], made["ingest"], made["select"]
     measured = made.get("grow") or made.get("edit") or ingested
+    values = values_of(curated)
     return Tables(
         samples=read_table(measured, "samples", SAMPLES),
         quarantined=read_table(ingested, "quarantined", QUARANTINED),
@@ -79,7 +97,9 @@ def tables_of(made: dict[str, Stored]) -> Tables:
         ),
         sft=_read_plain(selected, "sft", SFT),
         preferences=_read_plain(selected, "preferences", PREFERENCES),
-        values={name: values for name, values in values_of(curated).items() if values.schema == VALUES},
+        values={name: one for name, one in values.items() if one.schema == VALUES},
+        matches={name: one for name, one in values.items() if one.schema != VALUES},
+        leaked=read_table(selected, "leaked", LEAKED),
     )
 
 
@@ -104,6 +124,7 @@ def lay_out(
     folder = root / version
     tables = tables_of(made)
     summary = summarise(recipe, folder, made, tables)
+    summary["changes"] = changes.since(root / "latest", recipe, summary, tables)
     for name, told in (cards or {}).items():
         if name in summary["judges"]:  # one that judged nothing has no figures to stand beside
             summary["judges"][name]["cards"] = told
@@ -182,22 +203,61 @@ def summarise(recipe: Recipe, folder: Path, made: dict[str, Stored], tables: Tab
             "leaked": made["select"].facts["leaked"],
         },
         "prompts": made["grow"].facts["methods"] if "grow" in made else [],
-        "rules": curated["rules"],
+        "data": sample_figures(tables.samples, tables.kept),
+        "rules": _rules(curated["rules"], tables),
         "requests": _requests(made),
-        "candidates": figures.candidate_figures(tables.candidates, verified(tables.scores)),
+        "candidates": _candidates(tables),
         "judges": _judges(tables),
-        "preferences": figures.preference_figures(tables.preferences),
+        "preferences": preference_figures(tables.preferences),
+        "datasets": _datasets(made["select"].facts),
         "training": [stored.facts for name, stored in made.items() if name.startswith("train ")],
         "evaluation": _evaluation(made),
         "edits": made["edit"].facts["edits"] if "edit" in made else {},
+        "lineage": lineage.of(recipe, made, tables.candidates),
         "stages": {name: stored.key for name, stored in made.items()},
         "seconds": {"measure": curated["seconds_measuring"]} | {name: stored.seconds for name, stored in made.items()},
     }
 
 
+def _rules(rules: list[dict[str, Any]], tables: Tables) -> list[dict[str, Any]]:
+    """Give each rule's counts, those on matches with the clusters that they found."""
+    own = set(tables.samples["id"]) if tables.matches else set()
+    return [
+        rule
+        | (
+            {"found": match_figures(found, rule["maximum"], own)}
+            if (found := tables.matches.get(name)) is not None
+            else {}
+        )
+        for rule in rules
+        for name in [rule["rule"]]
+    ]
+
+
+def _candidates(tables: Tables) -> dict[str, Any]:
+    told = candidate_figures.candidate_figures(tables.candidates, verified(tables.scores))
+    if not told:
+        return {}
+    extracted = tables.scores.select("candidate_id", "extracted")
+    return told | {
+        "diversity": candidate_figures.diversity(tables.candidates, extracted),
+        "finishes": candidate_figures.finishes(tables.candidates),
+    }
+
+
+def _datasets(facts: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Give each dataset's rows, and how many of them are held out."""
+    apart = facts.get("held_out", {})
+    return [
+        {"dataset": name, "rows": facts[name], "held_out": apart.get(name, 0)}
+        for name in ("sft", "preferences", "plain", "unpaired", "grpo")
+        if name in facts
+    ]
+
+
 def _requests(made: dict[str, Stored]) -> dict[str, Any]:
     """Count the answers that this run needed: an output that was there already asked nothing."""
-    stages: dict[str, dict[str, int]] = {}
+    stages: dict[str, dict[str, Any]] = {}
     for name, stored in made.items():
         if "asked" in stored.facts:
             asked, known = stored.facts["asked"], stored.facts["from_ledger"]
@@ -208,8 +268,11 @@ def _requests(made: dict[str, Stored]) -> dict[str, Any]:
                 "not_asked": stored.facts.get("not_asked", 0),
                 "prompt_tokens": stored.facts.get("prompt_tokens", 0),
                 "reply_tokens": stored.facts.get("reply_tokens", 0),
+                "cost": stored.facts.get("cost", 0.0),
+                "engine_seconds": stored.facts.get("engine_seconds", 0.0),
             }
-    keys = ("asked", "from_ledger", "failed", "not_asked", "prompt_tokens", "reply_tokens")
+    counts = ("asked", "from_ledger", "failed", "not_asked", "prompt_tokens", "reply_tokens")
+    keys = (*counts, "cost", "engine_seconds")
     return {**{key: sum(stage[key] for stage in stages.values()) for key in keys}, "stages": stages}
 
 
@@ -231,17 +294,20 @@ def flow(made: dict[str, Stored]) -> list[dict[str, Any]]:
 def _judges(tables: Tables) -> dict[str, Any]:
     spoken = set(tables.judgments["judge"])
     by_verifier = tables.scores.filter(~pl.col("judge").is_in(spoken))
+    lengths = tables.candidates.lazy().select("id", characters=pl.col("text").str.len_chars()).drop_nulls().collect()
     found: dict[str, Any] = {}
     for (name,), scores in tables.scores.group_by(["judge"], maintain_order=True):
         own = tables.judgments.filter(pl.col("judge") == name)
         found[str(name)] = (
             reply_judge_figures(scores, own, verified(by_verifier))
+            | figures.length_figures(rated_pairs(own, scores), lengths)
             if name in spoken
             else figures.verifier_figures(scores)
         )
     for (name,), comparisons in tables.comparisons.group_by(["judge"], maintain_order=True):
         own = tables.judgments.filter(pl.col("judge") == name)
         told = figures.judge_figures(comparisons, verified(by_verifier))
+        told |= figures.length_figures(comparisons.drop_nulls("score"), lengths)
         found[str(name)] = told | (jury_figures(own) if name in spoken else {})
     return found
 

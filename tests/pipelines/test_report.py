@@ -10,10 +10,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from pipelines import charts, figures, report
+from pipelines import candidate_figures, charts, figures, pair_figures, report, sample_figures
 from pipelines.closing import visible
 from pipelines.folder import Tables
-from schemas.tables import CANDIDATES, COMPARISONS, DROPPED, JUDGMENTS, PREFERENCES, QUARANTINED, SAMPLES, SCORES, SFT
+from schemas.rules import MATCHES
+from schemas.tables import (
+    CANDIDATES,
+    COMPARISONS,
+    DROPPED,
+    JUDGMENTS,
+    LEAKED,
+    PREFERENCES,
+    QUARANTINED,
+    SAMPLES,
+    SCORES,
+    SFT,
+)
 
 POISON = [
     "<script>alert(1)</script>",
@@ -34,7 +46,7 @@ POISON = [
     " ",
 ]
 TAGS = r"""(?x)html|head|meta|title|style|body|header|h[1-4]|p|nav|a|main|section|div|table|thead|tbody|tr|th|td|
-span|code|figure|article|pre|svg|g|path|rect|line|text"""
+span|code|figure|article|details|summary|pre|svg|g|path|rect|line|text"""
 ATTRIBUTES = r"""(?x)lang|charset|name|content|http-equiv|class|id|href|scope|style|role|aria-[a-z]+|
 xmlns(:xlink)?|version|width|height|viewbox|fill|stroke(-[a-z]+)?|transform|d|pointer-events|display|
 [xy]2|opacity|text-anchor|font-[a-z]+"""
@@ -91,7 +103,8 @@ class Words(NamedTuple):
 
 
 def all_of(text: str) -> Words:
-    return Words(*[text] * 11)._replace(bad=text + "!")
+    other = f"{text}! These {len(text)} other words differ from what was said above, which is good: nine of ten do."
+    return Words(*[text] * 11)._replace(bad=other)
 
 
 def made(words: Words) -> tuple[dict[str, Any], Tables]:
@@ -103,6 +116,11 @@ def made(words: Words) -> tuple[dict[str, Any], Tables]:
     twin = {"id": "s19", "rule": "filters.duplicates:near", "measured": 0.9, "match": "s00", "span": words.span}
     bad = {"source": words.source, "file": words.file, "row": 1_234, "offset": 56_789, "reason": words.reason}
     both = [(f"{row}{side}", row, side) for row in rows[:18] for side in "gb"]
+    learned = told | {"completion": [{"content": words.good}], "generator": words.model + "g", "score": 1.0}
+    leak: dict[str, Any] = {"candidate_id": "s00g", "text": words.good, "picked": ["sft"], "rule": words.rule, "span": words.span}
+    leak |= {"match": words.file, "measured": 1.0}
+    alike = [{"id": "s19", "other": "s00", "measured": 0.9, "span": words.span}]
+    alike += [{"id": "s02", "other": words.file, "measured": 0.5, "span": words.span}]
     pair = told | {"chosen": [{"content": words.good}], "rejected": [{"content": words.bad}], "margin": 1.0}
     pair |= {"chosen_generator": words.model + "g", "rejected_generator": words.model + "b"}
     tables = Tables(
@@ -111,15 +129,27 @@ def made(words: Words) -> tuple[dict[str, Any], Tables]:
         kept=pl.DataFrame([sample | {"id": row} for row in rows[:18]], schema=SAMPLES),
         dropped=pl.DataFrame([sample | short, sample | twin | {"also": [words.rule]}], schema=DROPPED),
         candidates=pl.DataFrame(
-            [{"id": one, "sample_id": row, "model": words.model + side} for one, row, side in both], schema=CANDIDATES
+            [
+                {"id": one, "sample_id": row, "model": words.model + side, "status": "answered"}
+                | {"text": words.good if side == "g" else words.bad}
+                for one, row, side in both
+            ],
+            schema=CANDIDATES,
         ),
         scores=pl.DataFrame(
-            [{"candidate_id": one, "score": float(side == "g")} for one, _, side in both], schema=SCORES
+            [
+                {"candidate_id": one, "sample_id": row, "score": float(side == "g"), "extracted": words.good + side}
+                | {"judge": "judges.math:final_answer", "status": words.reason}
+                for one, row, side in both
+            ],
+            schema=SCORES,
         ),
         comparisons=pl.DataFrame([compared(row, words) for row in rows[:18]], schema=COMPARISONS),
         judgments=pl.DataFrame(schema=JUDGMENTS),
-        sft=pl.DataFrame([told] * 18, schema=SFT),
+        sft=pl.DataFrame([learned | {"id": f"t{at}"} for at in range(18)], schema=SFT),
         preferences=pl.DataFrame([pair | {"id": f"p{at}"} for at in range(6)], schema=PREFERENCES),
+        leaked=pl.DataFrame([leak], schema=LEAKED),
+        matches={"filters.duplicates:near": pl.DataFrame(alike, schema=MATCHES)},
         values={words.rule: pl.DataFrame({"id": rows, "value": [float(at) for at in range(1, 21)]})},
     )
     return summary_of(tables, words), tables
@@ -140,29 +170,60 @@ def rendered(words: Words) -> tuple[str, str]:
 
 def summary_of(tables: Tables, words: Words) -> dict[str, Any]:
     verified = tables.scores.select("candidate_id", "score")
-    stages = {"asked": 1_300, "from_ledger": 20, "failed": 3, "prompt_tokens": 4_000_000, "reply_tokens": 50_000}
+    stages: dict[str, float] = {"asked": 1_300, "from_ledger": 20, "failed": 3, "prompt_tokens": 4_000_000, "reply_tokens": 50_000}
+    stages |= {"cost": 12.5}
+    lengths = tables.candidates.select("id", characters=pl.col("text").str.len_chars())
+    found = sample_figures.match_figures(tables.matches["filters.duplicates:near"], 0.8, set(tables.samples["id"]))
     match = {"rule": "filters.duplicates:near"}
     return {
         "name": words.source,
         "version": "0123456789abcdef",
         "folder": "runs/sums/0123456789abcdef",
         "seed": 7,
-        "files": [{"file": words.file, "layout": "plain", "samples": 20, "quarantined": 1, "source": words.source}],
+        "files": [
+            {"file": words.file, "layout": "plain", "samples": 20, "quarantined": 1, "source": words.source}
+            | {"bytes": 1_000, "sha256": "cd" * 32}
+        ],
         "rows": {"read": 21, "samples": 20, "kept": 18, "candidates": 36, "sft": 18, "preferences": 6}
-        | {"quarantined": 1},
+        | {"quarantined": 1, "leaked": 1, "unpaired": 36},
+        "data": sample_figures.sample_figures(tables.samples, tables.kept),
+        "datasets": [
+            {"dataset": "sft", "rows": 18, "held_out": 2},
+            {"dataset": words.source, "rows": 6, "held_out": 0},
+        ],
+        "changes": {
+            "version": words.source,
+            "figures": [{"figure": words.rule, "was": 1, "is": None}],
+            "settings": [{"setting": words.rule, "was": words.source, "is": None}],
+            "moved": [{"was": words.rule, "is": "kept", "samples": 3}],
+            "datasets": [{"dataset": "sft", "same": 1, "added": 2, "removed": 3}],
+        },
+        "lineage": {
+            "recipe": {"file": words.file, "sha256": "ab" * 32},
+            "models": [{"model": words.model, "revision": words.model, "candidates": 36}],
+            "stages": [{"stage": words.judge, "output": "ingest-0123", "code": "4567", "seconds": 1.0}],
+        },
         "edits": {"email": 2},
         "prompts": [],
         "rules": [
             {"rule": words.rule, "kind": "bounds", "minimum": 2, "maximum": None, "dropped": 1, "broken": 2},
-            match | {"kind": "match", "minimum": None, "maximum": 0.8, "dropped": 1, "broken": 1},
+            match | {"kind": "match", "minimum": None, "maximum": 0.8, "dropped": 1, "broken": 1, "found": found},
         ],
         "requests": {**stages, "stages": {"generate": stages}},
-        "candidates": figures.candidate_figures(tables.candidates, verified),
+        "candidates": candidate_figures.candidate_figures(tables.candidates, verified)
+        | {
+            "diversity": candidate_figures.diversity(
+                tables.candidates, tables.scores.select("candidate_id", "extracted")
+            ),
+            "finishes": candidate_figures.finishes(tables.candidates),
+        },
         "judges": {
             "judges.math:final_answer": figures.verifier_figures(tables.scores),
-            words.judge: figures.judge_figures(tables.comparisons, verified),
+            words.judge: figures.judge_figures(tables.comparisons, verified)
+            | figures.length_figures(tables.comparisons.drop_nulls("score"), lengths)
+            | {"cards": cards(words)},
         },
-        "preferences": figures.preference_figures(tables.preferences),
+        "preferences": pair_figures.preference_figures(tables.preferences),
         "training": [{"method": "sft", "rows": 18, "steps": 40, "final_loss": 0.12345, "seconds": 125.0}],
         "evaluation": {
             "before": {"pass@1": 0.61, "interval": [0.58, 0.64], "tasks": 500, "samples": 8, "unscored": 1},
@@ -171,6 +232,14 @@ def summary_of(tables: Tables, words: Words) -> dict[str, Any]:
         },
         "seconds": {"ingest": 1.25, "train 0": 3_725.0},
     }
+
+
+def cards(words: Words) -> dict[str, Any]:
+    """Give what people and probes said of a judge."""
+    one = {"mean": 0.75, "interval": [0.7, 0.8]}
+    shares = dict.fromkeys(("agreement", "parse_failures", "length_bias", "self_preference"), one)
+    probe = {"group": "form", "probe": words.good, "scored": 50, "rate": 0.1, "interval": [0.05, 0.2]}
+    return {"people": {"labelled": 40, "kappa": 0.5, "alpha": None, **shares}, "probes": [probe]}
 
 
 def text_of(html: str) -> str:
@@ -197,7 +266,7 @@ def test_html_and_markdown_state_the_same_figures() -> None:
 
 
 def test_a_pairwise_judge_is_shown_with_its_agreement_ties_position_and_what_it_left_open() -> None:
-    row = "| `judges.pairwise:better` | 18 | 1 (5.6 %) | `line 3 is not JSON` 1 | 52.8 % of 36 | "
+    row = "| `judges.pairwise:better` | 18 | 1 (5.6 %) | `line 3 is not JSON` 1 (5.6 %) | 52.8 % of 36 | "
     assert row + "73.5 % [52.7, 94.3] | 17 |" in rendered(Words())[1]
 
 
@@ -221,7 +290,11 @@ def test_every_chart_has_the_role_of_an_image_and_states_its_figures() -> None:
     html = rendered(Words())[0]
     labels = [value for tag, name, value in Seen(html).attributes if (tag, name) == ("figure", "aria-label")]
     assert labels == [
+        "Characters of all replies: from 9 to 9, median 9",
+        "Characters of kept replies: from 9 to 9, median 9",
         "Histogram of filters.length:words over 20 samples: from 1 to 20, median 10.5; 1 outside the bounds",
+        "Histogram of filters.duplicates:near over 2 matches: from 0.5 to 0.9, median 0.7; 1 outside the bounds",
+        "pass@k: pass@1 50.0 % [50.0, 50.0]; pass@2 100.0 % [100.0, 100.0]",
         "agreement (dashed: chance): judges.pairwise:better 73.5 % [52.7, 94.3]",
         "Characters of chosen replies: from 9 to 9, median 9",
         "Characters of rejected replies: from 18 to 18, median 18",
@@ -233,7 +306,9 @@ def test_every_chart_has_the_role_of_an_image_and_states_its_figures() -> None:
 def test_what_a_recipe_has_not_is_said_and_no_chart_is_empty() -> None:
     summary, tables = made(Words())
     none = {"candidates": {}, "judges": {}, "preferences": {"pairs": 0}, "training": [], "evaluation": {}, "rules": []}
-    html, markdown = report.render(summary | none, replace(tables, quarantined=tables.quarantined.head(0)))
+    none |= {"changes": {}}
+    empty = {name: getattr(tables, name).head(0) for name in ("quarantined", "comparisons", "leaked", "kept")}
+    html, markdown = report.render(summary | none, replace(tables, **empty))
     assert "<svg" not in html
     for text in (text_of(html), markdown.replace("\\", "")):
         for said in ["has no judges.", "trains no model.", "made no preference pairs.", "Every record could be read."]:
