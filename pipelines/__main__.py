@@ -98,6 +98,35 @@ def show(name: str, *, out: Out = Path("runs"), json: Json = False) -> None:
 
 
 @app.command
+def diff(a: str, b: str, *, html: Path | None = None, out: Out = Path("runs"), json: Json = False) -> None:
+    """Say what differs between two runs, two datasets or two recipes: settings, rows and why, distributions.
+
+    Parameters
+    ----------
+    a
+        A recipe's newest run (demo), a version of it or its beginning (demo/9be720), a folder, or a recipe's file.
+    b
+        The same; what is added is there alone.
+    html
+        Write it as a page to this file, too.
+    """
+    from pipelines.diff import compare
+    from pipelines.diff_page import page_of
+
+    told = compare(a, b, out)
+    if html:
+        from pipelines.page import html as shown
+
+        html.write_text(shown(page_of(told, out, drawn=True)), encoding="utf-8")
+    if json:
+        print(_as_json(told))
+    else:
+        from pipelines.plain import plain
+
+        print(plain(page_of(told, out, drawn=False)))
+
+
+@app.command
 def bounds(name: str, rule: str | None = None, *, out: Out = Path("runs"), json: Json = False) -> None:
     """Show what each rule of a recipe's newest run measured and what other bounds would keep; nothing is measured."""
     import orjson

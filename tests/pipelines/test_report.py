@@ -117,7 +117,13 @@ def made(words: Words) -> tuple[dict[str, Any], Tables]:
     bad = {"source": words.source, "file": words.file, "row": 1_234, "offset": 56_789, "reason": words.reason}
     both = [(f"{row}{side}", row, side) for row in rows[:18] for side in "gb"]
     learned = told | {"completion": [{"content": words.good}], "generator": words.model + "g", "score": 1.0}
-    leak: dict[str, Any] = {"candidate_id": "s00g", "text": words.good, "picked": ["sft"], "rule": words.rule, "span": words.span}
+    leak: dict[str, Any] = {
+        "candidate_id": "s00g",
+        "text": words.good,
+        "picked": ["sft"],
+        "rule": words.rule,
+        "span": words.span,
+    }
     leak |= {"match": words.file, "measured": 1.0}
     alike = [{"id": "s19", "other": "s00", "measured": 0.9, "span": words.span}]
     alike += [{"id": "s02", "other": words.file, "measured": 0.5, "span": words.span}]
@@ -170,7 +176,13 @@ def rendered(words: Words) -> tuple[str, str]:
 
 def summary_of(tables: Tables, words: Words) -> dict[str, Any]:
     verified = tables.scores.select("candidate_id", "score")
-    stages: dict[str, float] = {"asked": 1_300, "from_ledger": 20, "failed": 3, "prompt_tokens": 4_000_000, "reply_tokens": 50_000}
+    stages: dict[str, float] = {
+        "asked": 1_300,
+        "from_ledger": 20,
+        "failed": 3,
+        "prompt_tokens": 4_000_000,
+        "reply_tokens": 50_000,
+    }
     stages |= {"cost": 12.5}
     lengths = tables.candidates.select("id", characters=pl.col("text").str.len_chars())
     found = sample_figures.match_figures(tables.matches["filters.duplicates:near"], 0.8, set(tables.samples["id"]))
