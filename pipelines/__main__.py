@@ -127,6 +127,36 @@ def diff(a: str, b: str, *, html: Path | None = None, out: Out = Path("runs"), j
 
 
 @app.command
+def trace(name: str, row: str, *, html: Path | None = None, out: Out = Path("runs"), json: Json = False) -> None:
+    """Tell one row's whole life in a run: file and line, edits, rules, candidates, judges' words, selection, split.
+
+    Parameters
+    ----------
+    name
+        A recipe's newest run (demo), a version of it or its beginning (demo/9be720), or a run's folder.
+    row
+        The id of a sample, candidate, SFT row or pair, or its beginning; or file:row, rows counted from 0.
+    html
+        Write it as a page to this file, too.
+    """
+    from pipelines.finished import run_named
+    from pipelines.trace import trace as life
+    from pipelines.trace_page import page_of
+
+    told = life(run_named(name, out), row)
+    if html:
+        from pipelines.page import html as shown
+
+        html.write_text(shown(page_of(told)), encoding="utf-8")
+    if json:
+        print(_as_json(told))
+    else:
+        from pipelines.plain import plain
+
+        print(plain(page_of(told)))
+
+
+@app.command
 def bounds(name: str, rule: str | None = None, *, out: Out = Path("runs"), json: Json = False) -> None:
     """Show what each rule of a recipe's newest run measured and what other bounds would keep; nothing is measured."""
     import orjson

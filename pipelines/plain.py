@@ -56,7 +56,8 @@ def _one_line(text: str) -> str:
 
 
 def _example(item: Block) -> Iterator[str]:
-    yield "* " + _cell(item["facts"])
+    if item["facts"]:
+        yield "* " + _cell(item["facts"])
     for name, text in item["texts"]:
         first, *rest = visible(text).split("\n")
         yield f"    {name}: {first}"

@@ -72,7 +72,7 @@ class Side:
         kept = pl.scan_parquet(self.folder / "kept" / "**" / "*.parquet").select("id", *place, state=pl.lit("kept"))
         fell = ["id", "why", "measured", "minimum", "maximum"]
         dropped = pl.scan_parquet(self.folder / "dropped" / "**" / "*.parquet").select(*fell, *place, state="rule")
-        return pl.concat([kept, dropped], how="diagonal").collect().select(*STATES).cast(STATES)  # type: ignore[arg-type]
+        return pl.concat([kept, dropped], how="diagonal").collect().select(*STATES).cast(STATES)
 
     @cached_property
     def datasets(self) -> dict[str, list[Path]]:
@@ -129,7 +129,7 @@ def _rows(file: Path, split: str) -> pl.DataFrame:
         margin=pl.col("margin") if "margin" in names else pl.lit(None),
         score=pl.col("score") if "score" in names else pl.lit(None),
     )
-    return found.collect().cast(ROWS)  # type: ignore[arg-type] # a schema is a mapping to types
+    return found.collect().cast(ROWS)
 
 
 def _content(side: str) -> pl.Expr:
