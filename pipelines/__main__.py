@@ -157,6 +157,48 @@ def trace(name: str, row: str, *, html: Path | None = None, out: Out = Path("run
 
 
 @app.command
+def forget(
+    *,
+    source: list[str] | None = None,
+    file: list[str] | None = None,
+    row: list[str] | None = None,
+    author: list[str] | None = None,
+    yes: Annotated[bool, Parameter(negative=())] = False,
+    out: Out = Path("runs"),
+    json: Json = False,
+) -> None:
+    """Remove what came from a source, a file, a row or an author from all runs, stages and the ledger, for good.
+
+    Says first which datasets it was in; nothing changes without --yes. No later run reads it again. After a kill the
+    same command finishes what was begun.
+
+    Parameters
+    ----------
+    source
+        A source's name, as the report shows it: its rows, in that source alone.
+    file
+        A file, or the end of its path: its rows, in the sources it was read as.
+    row
+        A sample's id, or its beginning: what it says, wherever it was read.
+    author
+        COLUMN=VALUE as the files have it, at any depth of a row: the rows, wherever they were read.
+    yes
+        Do it.
+    """
+    from pipelines.forget import forget as remove
+    from pipelines.forget import words
+    from pipelines.forget_plan import Selection, plan
+
+    chosen = Selection(tuple(source or ()), tuple(file or ()), tuple(row or ()), tuple(author or ()))
+    told = remove(out, chosen, say=_progress) if yes else plan(out, chosen)
+    print(_as_json(told) if json else words(told, done=yes))
+
+
+def _progress(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+@app.command
 def bounds(name: str, rule: str | None = None, *, out: Out = Path("runs"), json: Json = False) -> None:
     """Show what each rule of a recipe's newest run measured and what other bounds would keep; nothing is measured."""
     import orjson

@@ -19,7 +19,7 @@ from pipelines.pair_figures import preference_figures
 from pipelines.recipe import Recipe
 from pipelines.sample_figures import match_figures, sample_figures
 from pipelines.scored import verified
-from pipelines.store import Stored, code_version, read_table, sha256, write_bytes
+from pipelines.store import MANIFEST, Stored, code_version, opened, read_table, sha256, write_bytes
 from schemas.chats import content_id
 from schemas.tables import (
     CANDIDATES,
@@ -141,6 +141,27 @@ def lay_out(
     write_bytes(folder / "summary.json", orjson.dumps(summary, option=orjson.OPT_INDENT_2))
     _point(root / "latest", version)
     return summary
+
+
+def shown_again(folder: Path, forgotten: int) -> str:
+    """Write a finished run's report anew from its stages, the figures as they were; says what was done.
+
+    Where its stages are gone, or the summary is of an older form, the report gives way to a line.
+    """
+    summary = orjson.loads((folder / "summary.json").read_bytes())
+    stages = {name: folder.resolve().parent / "stages" / key for name, key in summary["stages"].items()}
+    summary["forgotten"] = forgotten
+    if "lineage" in summary and all((stage / MANIFEST).is_file() for stage in stages.values()):
+        made = {name: opened(stage, reused=True) for name, stage in stages.items()}
+        html, markdown = report.render(summary, tables_of(made))
+        done = "its report was written anew"
+    else:
+        html = markdown = "Rows that this report showed were forgotten. Run the recipe again for another.\n"
+        done = "its report was removed"
+    write_bytes(folder / "report.html", html.encode())
+    write_bytes(folder / "report.md", markdown.encode())
+    write_bytes(folder / "summary.json", orjson.dumps(summary, option=orjson.OPT_INDENT_2))
+    return done
 
 
 def _link_all(made: dict[str, Stored], work: Path) -> None:

@@ -36,11 +36,17 @@ def render(summary: Summary, tables: "Tables") -> tuple[str, str]:
     }
     whole = {
         "name": summary["name"],
-        "facts": f"version {summary['version']}, seed {summary['seed']}",
+        "facts": f"version {summary['version']}, seed {summary['seed']}{_forgotten(summary)}",
         "result": result(summary).replace("->", "→") + ".",
         "sections": [{"title": title, "id": title.lower(), "blocks": blocks} for title, blocks in made.items()],
     }
     return page.html(whole), page.markdown(whole)
+
+
+def _forgotten(summary: Summary) -> str:
+    """Say what is not shown any more."""
+    count = summary.get("forgotten", 0)
+    return f"; {number(count)} rows and candidates were forgotten since, which the figures still count" if count else ""
 
 
 def _funnel(summary: Summary) -> list[Block]:

@@ -87,7 +87,12 @@ def stored_as(store: Path, stage: str, question: Mapping[str, Any]) -> Stored | 
 
 
 def _folder(store: Path, stage: str, question: Mapping[str, Any]) -> Path:
-    return store / f"{stage}-{content_id(stage, question)}"
+    return store / named(stage, question)
+
+
+def named(stage: str, question: Mapping[str, Any]) -> str:
+    """Give the name of the folder that a stage's answer to a question lies in."""
+    return f"{stage}-{content_id(stage, question)}"
 
 
 def opened(folder: Path, *, reused: bool) -> Stored:
