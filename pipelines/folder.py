@@ -19,8 +19,9 @@ from pipelines.pair_figures import preference_figures
 from pipelines.recipe import Recipe
 from pipelines.sample_figures import match_figures, sample_figures
 from pipelines.scored import verified
-from pipelines.store import MANIFEST, Stored, code_version, opened, read_table, sha256, write_bytes
+from pipelines.store import Stored, code_version, opened, read_table, sha256, write_bytes
 from schemas.chats import content_id
+from schemas.errors import StoreError
 from schemas.tables import (
     CANDIDATES,
     COMPARISONS,
@@ -151,13 +152,13 @@ def shown_again(folder: Path, forgotten: int) -> str:
     summary = orjson.loads((folder / "summary.json").read_bytes())
     stages = {name: folder.resolve().parent / "stages" / key for name, key in summary["stages"].items()}
     summary["forgotten"] = forgotten
-    if "lineage" in summary and all((stage / MANIFEST).is_file() for stage in stages.values()):
+    try:
         made = {name: opened(stage, reused=True) for name, stage in stages.items()}
         html, markdown = report.render(summary, tables_of(made))
         done = "its report was written anew"
-    else:
+    except (StoreError, KeyError) as error:
         html = markdown = "Rows that this report showed were forgotten. Run the recipe again for another.\n"
-        done = "its report was removed"
+        done = f"its report was removed: it can't be written anew ({error})"
     write_bytes(folder / "report.html", html.encode())
     write_bytes(folder / "report.md", markdown.encode())
     write_bytes(folder / "summary.json", orjson.dumps(summary, option=orjson.OPT_INDENT_2))

@@ -185,8 +185,11 @@ class shards:  # noqa: N801 - called like a function; a class, so that it can be
 
 
 def read_table(stored: Stored, name: str, schema: pl.Schema) -> pl.DataFrame:
-    """Read the table `name` whole; raises `StoreError` for a shard that isn't what the manifest says."""
-    return pl.concat(shards(stored, name, schema))
+    """Read the table `name` whole; raises `StoreError` where it is missing, or a shard isn't what its manifest says."""
+    found = shards(stored, name, schema)
+    if not len(found):
+        raise StoreError(f"{stored.folder} has no table {name}; remove it and run again")
+    return pl.concat(found)
 
 
 def code_version(*modules: str) -> str:

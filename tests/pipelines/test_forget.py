@@ -55,8 +55,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for at in range(ROWS):
             word = WORD if name == "theirs" else "apples"
             question = f"What is {at} plus {at} {word} of {name}?"
-            rows.append({"instruction": question, "output": f"{2 * at}", "reference": f"{2 * at}"})
-            rows[-1] |= {"meta": {"user": "ann" if at == 5 else "bob"}}
+            row: dict[str, Any] = {"instruction": question, "output": f"{2 * at}", "reference": f"{2 * at}"}
+            rows.append(row | {"meta": {"user": "ann" if at == 5 else "bob"}})
             said = {"s": {"solution": f"A: {2 * at} {word}"}, "t": {"solution": f"A: {2 * at + 1} {word}"}}
             recorded.append({"question": question, **said})
         lines = [*map(orjson.dumps, rows), f'{{"instruction": "{word}'.encode()]
