@@ -32,7 +32,9 @@ def candidate_figures(candidates: pl.DataFrame | pl.LazyFrame, verified: pl.Data
     made = scored.filter(pl.col("model") != "source")
     prompts = _counts(made)
     return {
-        "by_generator": [_generator(str(name), rows) for (name,), rows in scored.group_by("model")],
+        "by_generator": [
+            _generator(str(name), rows) for (name,), rows in scored.sort("model").group_by("model", maintain_order=True)
+        ],
         "prompts": prompts.height,
         "all_fail": prompts.filter(pl.col("c") == 0).height,
         "mixed": prompts.filter(pl.col("c") > 0, pl.col("c") < pl.col("n")).height,

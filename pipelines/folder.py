@@ -228,7 +228,8 @@ def summarise(recipe: Recipe, folder: Path, made: dict[str, Stored], tables: Tab
         "data": sample_figures(tables.samples, tables.kept),
         "rules": _rules(curated["rules"], tables),
         "requests": _requests(made),
-        "candidates": _candidates(tables),
+        "candidates": candidate_figures.candidate_figures(tables.candidates, verified(tables.scores)),
+        "replies": _replies(tables),
         "judges": _judges(tables),
         "preferences": preference_figures(tables.preferences),
         "datasets": _datasets(made["select"].facts),
@@ -256,12 +257,10 @@ def _rules(rules: list[dict[str, Any]], tables: Tables) -> list[dict[str, Any]]:
     ]
 
 
-def _candidates(tables: Tables) -> dict[str, Any]:
-    told = candidate_figures.candidate_figures(tables.candidates, verified(tables.scores))
-    if not told:
-        return {}
+def _replies(tables: Tables) -> dict[str, Any]:
+    """Give how different the candidates to one prompt are, and how they ended."""
     extracted = tables.scores.select("candidate_id", "extracted")
-    return told | {
+    return {
         "diversity": candidate_figures.diversity(tables.candidates, extracted),
         "finishes": candidate_figures.finishes(tables.candidates),
     }

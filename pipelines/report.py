@@ -25,7 +25,7 @@ def render(summary: Summary, tables: "Tables") -> tuple[str, str]:
         "Data": report_data.data(summary["data"], tables),
         "Drops": report_rules.drops(summary, tables),
         "Quarantine": _quarantine(tables.quarantined),
-        "Candidates": report_candidates.candidates(summary["candidates"], tables),
+        "Candidates": report_candidates.candidates(summary, tables),
         "Judges": report_judges.judges(summary["judges"], tables),
         "Preferences": report_pairs.preferences(summary, tables.preferences),
         "Datasets": report_pairs.datasets(summary, tables),

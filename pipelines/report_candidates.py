@@ -17,30 +17,21 @@ READ = 20  # candidates to read
 Summary = dict[str, Any]
 
 
-def candidates(told: Summary, tables: "Tables") -> list[Block]:
+def candidates(summary: Summary, tables: "Tables") -> list[Block]:
     """Tell who passes, pass@k, how hard the prompts are, and how different the replies to one."""
-    if not told:
-        return [note("no_candidates")]
-    generators = [
-        [
-            code(one["model"]),
-            number(one["replies"]),
-            number(one["prompts"]),
-            share(one["pass@1"], one["interval"]),
-            bar(one["passed"]),
-        ]
-        for one in sorted(told["by_generator"], key=lambda one: one["model"])
+    told, replies = summary["candidates"], summary["replies"]
+    passing = [*_generators(told), *_pass_at_k(told["pass@k"]), *_bands(told)] if told else [note("no_candidates")]
+    return [*passing, *_diversity(replies["diversity"]), *_finishes(replies["finishes"]), *_read(tables)]
+
+
+def _generators(told: Summary) -> list[Block]:
+    rows = [
+        [code(one["model"]), number(one["replies"]), number(one["prompts"]), share(one["pass@1"], one["interval"])]
+        for one in told["by_generator"]
     ]
-    columns = ["Generator", "Verified", "Prompts", "pass@1", ""]
-    return [
-        note("candidates"),
-        table(columns, generators, "123"),
-        *_pass_at_k(told["pass@k"]),
-        *_bands(told),
-        *_diversity(told.get("diversity", {})),
-        *_finishes(told.get("finishes", [])),
-        *_read(tables),
-    ]
+    for row, one in zip(rows, told["by_generator"], strict=True):
+        row.append(bar(one["passed"]))
+    return [note("candidates"), table(["Generator", "Verified", "Prompts", "pass@1", ""], rows, "123")]
 
 
 def _pass_at_k(told: list[Summary]) -> list[Block]:

@@ -222,8 +222,8 @@ def summary_of(tables: Tables, words: Words) -> dict[str, Any]:
             match | {"kind": "match", "minimum": None, "maximum": 0.8, "dropped": 1, "broken": 1, "found": found},
         ],
         "requests": {**stages, "stages": {"generate": stages}},
-        "candidates": candidate_figures.candidate_figures(tables.candidates, verified)
-        | {
+        "candidates": candidate_figures.candidate_figures(tables.candidates, verified),
+        "replies": {
             "diversity": candidate_figures.diversity(
                 tables.candidates, tables.scores.select("candidate_id", "extracted")
             ),
@@ -318,7 +318,7 @@ def test_every_chart_has_the_role_of_an_image_and_states_its_figures() -> None:
 def test_what_a_recipe_has_not_is_said_and_no_chart_is_empty() -> None:
     summary, tables = made(Words())
     none = {"candidates": {}, "judges": {}, "preferences": {"pairs": 0}, "training": [], "evaluation": {}, "rules": []}
-    none |= {"changes": {}}
+    none |= {"changes": {}, "replies": {"diversity": {}, "finishes": []}}
     empty = {name: getattr(tables, name).head(0) for name in ("quarantined", "comparisons", "leaked", "kept")}
     html, markdown = report.render(summary | none, replace(tables, **empty))
     assert "<svg" not in html
@@ -330,7 +330,7 @@ def test_what_a_recipe_has_not_is_said_and_no_chart_is_empty() -> None:
 
 def test_nothing_is_loaded_from_elsewhere_and_nothing_runs() -> None:
     html = rendered(Words())[0]
-    policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+    policy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
     assert ("meta", "content", policy) in Seen(html).attributes
     assert set(re.findall(r"https?://[^\"]+", html)) == {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}
     assert not re.search(r"url\(|@import", html)
