@@ -290,10 +290,8 @@ def _requests(made: dict[str, Stored]) -> dict[str, Any]:
                 "prompt_tokens": stored.facts.get("prompt_tokens", 0),
                 "reply_tokens": stored.facts.get("reply_tokens", 0),
                 "cost": stored.facts.get("cost", 0.0),
-                "engine_seconds": stored.facts.get("engine_seconds", 0.0),
             }
-    counts = ("asked", "from_ledger", "failed", "not_asked", "prompt_tokens", "reply_tokens")
-    keys = (*counts, "cost", "engine_seconds")
+    keys = ("asked", "from_ledger", "failed", "not_asked", "prompt_tokens", "reply_tokens", "cost")
     return {**{key: sum(stage[key] for stage in stages.values()) for key in keys}, "stages": stages}
 
 

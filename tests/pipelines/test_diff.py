@@ -124,6 +124,28 @@ def test_a_dataset_that_is_no_run_is_held_against_a_run_and_says_what_it_cannot_
     assert [(one["was"], one["is"]) for one in sft["splits"]] == [("train", "test")]
 
 
+def test_the_second_runs_report_tells_what_changed_since_the_first(runs: tuple[Path, Path, Path]) -> None:
+    _out, a, b = runs
+    first, second = (orjson.loads((side / "summary.json").read_bytes())["changes"] for side in (a, b))
+    assert first == {}
+    assert second["version"] == a.name
+    assert second["moved"] == [{"was": "kept", "is": "filters.length:characters", "samples": 30}]
+    assert {one["setting"] for one in second["settings"]} == {
+        "filters[filters.length:characters].maximum",
+        "select.replies",
+    }
+    assert "no other to hold it against" in (a / "report.md").read_text()
+    assert "| `kept` | `filters.length:characters` | 30 |" in (b / "report.md").read_text()
+
+
+def test_no_text_of_a_version_becomes_markup(runs: tuple[Path, Path, Path]) -> None:
+    told = orjson.loads(orjson.dumps(told_of(runs)).replace(b"filters.length", b"<script>x()</script>\xe2\x80\xae"))
+    shown = html(page_of(told, runs[0], drawn=False))
+    assert "<script" not in shown
+    assert "&lt;script&gt;x()&lt;/script&gt;⟦U+202E⟧" in shown
+    assert "\u202e" not in plain(page_of(told, runs[0], drawn=False))
+
+
 def test_the_page_and_the_terminal_state_the_same_counts(runs: tuple[Path, Path, Path]) -> None:
     told = told_of(runs)
     text = plain(page_of(told, runs[0], drawn=False))

@@ -125,6 +125,19 @@ def test_an_edited_row_is_told_with_what_stood_there_before(folder: Path) -> Non
     assert "prompt before the edits: user: Who is ann@corp.com?" in plain(page_of(told))
 
 
+def test_no_text_of_a_row_becomes_markup(folder: Path) -> None:
+    told = trace(folder, "rows.jsonl:5")
+    poison = "<img src=x onerror=x()>\u202e"
+    told["sample"] |= {"source": poison, "license": poison, "reply": poison}
+    told["candidates"][0] |= {"text": poison, "model": poison}
+    told["scores"][0] |= {"judge": poison, "extracted": poison, "status": poison}
+    told["rules"][0] |= {"rule": poison}
+    shown = html(page_of(told))
+    assert "<img" not in shown
+    assert shown.count("&lt;img src=x onerror=x()&gt;⟦U+202E⟧") == 9
+    assert "\u202e" not in plain(page_of(told))
+
+
 def test_a_beginning_of_several_ids_says_which_and_a_name_of_nothing_what_is_expected(folder: Path) -> None:
     with pytest.raises(GristmillError, match=r"names \d+ samples") as several:
         trace(folder, "")
