@@ -17,7 +17,7 @@ from generators.ledger import Ledger
 from pipelines.measure import Measuring, embedded, measure_all
 from pipelines.recipe import numbered
 from pipelines.sections import FilterPart, Part
-from pipelines.store import Stored, Writer, code_version, once, part_version, read_table, shards
+from pipelines.store import Stored, Writer, code_version, once, opened, part_version, read_table, shards
 from schemas.rules import MATCHES, MatchRule, PickRule, VectorRule
 from schemas.tables import DROPPED, EDITS, SAMPLES, check
 
@@ -127,8 +127,6 @@ def _paid(measured: Mapping[str, Stored]) -> dict[str, int]:
 
 def values_of(curated: Stored) -> dict[str, pl.DataFrame]:
     """Give by rule's name `VALUES`, or `MATCHES`, of a finished curation."""
-    from pipelines.store import opened
-
     orders = read_table(curated, "orders", ORDERS)
     found: dict[str, pl.DataFrame] = {}
     for rule in curated.facts["rules"]:
@@ -144,7 +142,6 @@ def values_of(curated: Stored) -> dict[str, pl.DataFrame]:
 def write_kept_index(folder: Path, to: Path) -> int:
     """Write the index of the kept samples of the finished run in `folder`; gives the texts in it."""
     from filters.index import write_index
-    from pipelines.store import opened
 
     summary = orjson.loads((folder / "summary.json").read_bytes())
     curated = opened(folder.resolve().parent / "stages" / summary["stages"]["curate"], reused=True)

@@ -167,10 +167,6 @@ class shards:  # noqa: N801 - called like a function; a class, so that it can be
         known = orjson.loads((self.stored.folder / MANIFEST).read_bytes())["files"]
         return {file: known[file] for file in sorted(known) if file.startswith(f"{self.name}/")}
 
-    def __len__(self) -> int:
-        """Count the shards."""
-        return len(self.hashes)
-
     def __iter__(self) -> Iterator[pl.DataFrame]:
         for shard, known in self.hashes.items():
             file = self.stored.folder / shard
