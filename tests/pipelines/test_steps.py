@@ -125,16 +125,17 @@ def written(folder: Path) -> None:
     (folder / "cut_engines.py").write_text(MODULE)
 
 
-def tables(folder: Path, out: str, select: str) -> dict[str, pl.DataFrame]:
-    """Run the recipe, and give every table that it made by stage and name."""
+def tables(folder: Path, out: str, select: str) -> tuple[dict[str, pl.DataFrame], dict[str, Any]]:
+    """Run the recipe, and give every table that it made by stage and name, and what it counted."""
     (folder / "cut.toml").write_text(RECIPE.format(folder=folder, select=select))
     recipe = Recipe.read(folder / "cut.toml")
-    build(recipe, folder / out, QUIET)
+    summary = build(recipe, folder / out, QUIET)
     found: dict[str, list[pl.DataFrame]] = {}
     for shard in sorted((folder / out).glob("*/*/**/*.parquet")):
         if "stages" not in shard.parts:
             found.setdefault(str(shard.parent.relative_to(folder / out / "cut")), []).append(pl.read_parquet(shard))
-    return {name.partition("/")[2]: pl.concat(shards) for name, shards in found.items()}
+    counted = {name: summary[name] for name in ("rows", "rules", "candidates", "judges", "preferences")}
+    return {name.partition("/")[2]: pl.concat(shards) for name, shards in found.items()}, counted
 
 
 @pytest.mark.parametrize("select", [BEST, DISPUTED, BEST + "\nheld_out = 0.3"])
@@ -143,11 +144,12 @@ def test_a_run_in_small_shards_gives_the_tables_of_one_in_a_whole_shard(
 ) -> None:
     written(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
-    whole = tables(tmp_path, "whole", select)
+    whole, figures = tables(tmp_path, "whole", select)
     monkeypatch.setattr(store, "ROWS_PER_SHARD", 7)
     monkeypatch.setattr(shards, "ROWS", 5)
     monkeypatch.setattr(steps, "SAMPLES_AT_ONCE", 3)
-    small = tables(tmp_path, "small", select)
+    small, same = tables(tmp_path, "small", select)
+    assert same == figures
     assert small.keys() == whole.keys()
     for name, table in whole.items():
         assert small[name].equals(table), name
