@@ -244,9 +244,7 @@ def publish(
 
     folder = Path(name) if (Path(name) / "summary.json").is_file() else finished(name, out)
     licence = stated(license, license_reason)
-    told = put(
-        folder, to, version=version, public=public, pr=pr, licence=licence, despite=despite, leave_out=leave_out
-    )
+    told = put(folder, to, version=version, public=public, pr=pr, licence=licence, despite=despite, leave_out=leave_out)
     print(_as_json(told) if json else words(told))
 
 

@@ -146,6 +146,7 @@ def _link(source: Path, target: Path) -> None:
 
 
 def link_file(source: str, target: str) -> None:
+    """Put a hard link to a file at `target`, or a copy where the file system has none."""
     try:
         os.link(source, target)
     except OSError:  # another file system, or one without hard links
