@@ -264,7 +264,8 @@ def words(told: dict[str, Any]) -> str:
     for name, splits in told["rows"].items():
         lines.append(f"  {name:<12}" + ", ".join(f"{count:,} {split}" for split, count in splits.items()))
     if "uploaded" in told:
-        lines.append(f"  {told['uploaded']} of {told['files']} files written; the others were there")
+        there = told["files"] - told["uploaded"]
+        lines.append(f"  {told['uploaded']:,} files written{f', {there:,} were there' if there else ''}")
     if "commit" in told:
         seen = "public" if told.get("public") else "private"
         lines.append(f"  commit {told['commit']}, {seen}")
