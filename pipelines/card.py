@@ -175,7 +175,7 @@ def _checks(told: Told) -> list[Block]:
 
 
 def _limitations(told: Told) -> list[Block]:
-    return [words(f"- {one}") for one in card_figures.limitations(told.summary, told.rows)]
+    return [words(f"- {one}") for one in card_figures.limitations(told.summary, told.rows, told.checked["findings"])]
 
 
 def _again(told: Told) -> list[Block]:

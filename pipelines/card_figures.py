@@ -1,6 +1,6 @@
 """The figures that a dataset's card tells of the run that made it, each with how it was counted; no row's text."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipelines.closing import number, of, percent, share
@@ -75,9 +75,14 @@ def candidates(told: Summary) -> list[Block]:
     return [
         note("candidates"),
         table(["Generator", "Verified", "Pass"], generators, "12"),
+        *([words(code(SOURCE), " is the reply that came with the data.")] if _of_the_data(told) else []),
         note("prompts"),
         table(["Prompts", "Count"], prompts, "1"),
     ]
+
+
+def _of_the_data(told: Summary) -> bool:
+    return any(one["model"] == SOURCE for one in told["by_generator"])
 
 
 def judges(told: Summary) -> list[Block]:
@@ -129,8 +134,10 @@ def preferences(told: Summary) -> list[Block]:
     return [figures(rows), note("generators"), table(["Generator", "Replies in pairs", "Chosen"], generators, "12")]
 
 
-def limitations(summary: Summary, rows: Mapping[str, Mapping[str, int]]) -> list[str]:
-    """Give what a user of the data must know of it, from its figures."""
+def limitations(
+    summary: Summary, rows: Mapping[str, Mapping[str, int]], findings: Sequence[Mapping[str, Any]]
+) -> list[str]:
+    """Give what a user of the data must know of it, from its figures and from what the integrity suite found."""
     told = summary["preferences"]
     models = {one["model"] for one in (summary["candidates"] or {}).get("by_generator", [])}
     models |= {one["generator"] for one in told.get("generators", [])}
@@ -147,6 +154,11 @@ def limitations(summary: Summary, rows: Mapping[str, Mapping[str, int]]) -> list
         found.append(
             f"The chosen reply is the longer one in {percent(told['chosen_longer'])} of the pairs (of the same length "
             f"in {percent(told['same_length'])}): a model can learn length in place of quality."
+        )
+    if any(one["check"] == "generators" for one in findings):
+        found.append(
+            "Who wrote a reply often tells which side it is on (see the checks): a model can learn the writer's style "
+            "in place of quality. The columns that name the generators let you take pairs of one writer alone."
         )
     unmeasured = [
         name

@@ -64,6 +64,7 @@ class Shelf:
 
     def put(self, version: str, entries: Entries, pointer: bytes, state: State) -> dict[str, Any]:
         """Write the version's folder, the card last, then the pointer. What an earlier try has written is kept."""
+        self._fresh(state)
         # A local folder gets its name when it is whole; storage knows no renaming, so there the pointer alone says it.
         work = f".{version}" if self.local else version
         if self.local and (Path(self.root) / version).exists():  # an earlier try ended just before the pointer
@@ -104,13 +105,17 @@ class Shelf:
 
     def _flip(self, pointer: bytes, state: State) -> None:
         """Write the pointer, if nobody else has since `state` was read."""
+        self._fresh(state)
+        self.write(VERSIONS, pointer)
+
+    def _fresh(self, state: State) -> None:
+        """Raise `PublishError` where the pointer is another than when `state` was read."""
         now = self._read(VERSIONS)
         if (None if now is None else hashlib.sha256(now).hexdigest()) != state.parent:
             raise PublishError(
                 f"{self.name}: somebody else published there meanwhile; the version of this try is not in "
                 f"{VERSIONS}, and so is not visible. Run the command again."
             )
-        self.write(VERSIONS, pointer)
 
     def write(self, path: str, content: bytes) -> bool:
         """Write a file where its content is not there yet; tells whether it was written."""

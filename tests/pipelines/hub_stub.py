@@ -191,14 +191,14 @@ class Answers(BaseHTTPRequestHandler):
         if kind == "paths-info":
             asked = parse_qs(self.body.decode()).get("paths") or json.loads(self.body or b"{}").get("paths", [])
             return self.send(200, [entries[p] for p in asked if p in entries])
-        told = {
+        about = {
             "id": name,
             "sha": oid,
             "private": repo.private,
             "siblings": [{"rfilename": p} for p in tree],
             "tags": [],
         }
-        return self.send(200, told)
+        return self.send(200, about)
 
     def content(self, content: bytes, oid: str, etag: str) -> None:
         headers = {"ETag": f'"{etag}"', "X_Repo_Commit": oid, "Accept_Ranges": "bytes"}

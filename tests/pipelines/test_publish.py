@@ -18,6 +18,7 @@ import yaml
 from pipelines.files.places import file_system
 from pipelines.licences import stated
 from pipelines.publish import publish, unpublish, words
+from pipelines.shelf import Shelf
 from pipelines.store import sha256
 from schemas.errors import PublishError
 from tests.pipelines.hub_stub import Hub, served
@@ -143,6 +144,7 @@ json.dump(told, sys.stdout)
 """
 
 
+@pytest.mark.slow
 def test_what_is_published_loads_by_config_and_split_streaming_too(run: Path, hub: Hub, tmp_path: Path) -> None:
     publish(run, NAME)
     env = os.environ | settings(hub, tmp_path)
@@ -316,8 +318,6 @@ def test_a_hub_that_refuses_the_account_is_told_in_a_sentence(
 def test_wherever_a_folder_s_writing_ends_a_reader_sees_whole_versions_and_it_goes_on(
     run: Path, later: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, to: str
 ) -> None:
-    from pipelines.shelf import Shelf
-
     place = f"{tmp_path}/out/" if to == "folder" else f"memory://{tmp_path}/out"
     publish(run, place)
     write, left = Shelf.write, [0]
@@ -329,7 +329,7 @@ def test_wherever_a_folder_s_writing_ends_a_reader_sees_whole_versions_and_it_go
         return write(self, path, content)
 
     monkeypatch.setattr(Shelf, "write", breaking)
-    for writes in range(1, 100):
+    for writes in range(1, 100, 3):
         left[0] = writes
         try:
             told = publish(later, place)
@@ -340,6 +340,7 @@ def test_wherever_a_folder_s_writing_ends_a_reader_sees_whole_versions_and_it_go
     assert writes > 10
     assert told["uploaded"] == 0 or to == "memory"
     assert list(versions_of(place)) == ["v1.0", "v1.1"]
+    left[0] = 0
     unpublish(place, "v1.0", "too small")
     files, root = file_system(place.rstrip("/"))
     assert files.find(f"{root}/v1.0") == [f"{root}/v1.0/README.md"]
@@ -380,6 +381,15 @@ def test_no_path_of_this_machine_is_in_what_is_written_about_the_data(run: Path,
     for name in ("README.md", "lock.json", "croissant.json", "versions.json"):
         [file] = [*(tmp_path / "out").glob(f"v1.0/{name}"), *(tmp_path / "out").glob(name)]
         assert str(tmp_path) not in file.read_text()
+
+
+def test_a_version_that_another_has_published_meanwhile_stays_as_it_is(run: Path, tmp_path: Path) -> None:
+    shelf = Shelf(f"{tmp_path}/out/")
+    nothing = shelf.state()
+    publish(run, f"{tmp_path}/out/")
+    with pytest.raises(PublishError, match="somebody else published there meanwhile"):
+        shelf.put("v1.0", {"README.md": b"mine"}, b"{}", nothing)
+    assert list(versions_of(f"{tmp_path}/out/")) == ["v1.0"]
 
 
 def test_a_folder_that_holds_something_else_is_left_alone(run: Path, tmp_path: Path) -> None:
