@@ -194,6 +194,15 @@ def test_the_next_version_takes_the_place_of_the_last_and_the_tag_keeps_it(run: 
         publish(run, NAME, version="v1.1")
 
 
+def test_files_of_a_version_before_are_gone_in_the_same_commit(run: Path, later: Path, hub: Hub) -> None:
+    publish(run, NAME)
+    repo = hub.repositories[NAME]
+    repo.commit("main", {**repo.commits[repo.refs["main"]], "data/rare/train/00000.parquet": hub.keep(b"x")})
+    publish(later, NAME)
+    assert "data/rare/train/00000.parquet" not in tree(hub)
+    assert len(repo.commits) == 4
+
+
 def test_who_comes_second_is_told_and_nothing_of_it_is_visible(run: Path, later: Path, hub: Hub) -> None:
     publish(run, NAME)
     before = tree(hub)
