@@ -347,7 +347,7 @@ def test_wherever_a_folder_s_writing_ends_a_reader_sees_whole_versions_and_it_go
             continue
         break
     assert writes > 10
-    assert told["uploaded"] == 0 or to == "memory"
+    assert told["uploaded"] <= 3 < told["files"]  # what the tries before have written is not written again
     assert list(versions_of(place)) == ["v1.0", "v1.1"]
     left[0] = 0
     unpublish(place, "v1.0", "too small")
