@@ -123,7 +123,8 @@ def line(name: str, calls: int, prompt: float, one: Recorded) -> str:
     kept, right = (1.0, one.one_order) if calls == 1 else (one.kept, one.both_orders)
     reply = calls * one.reply
     cost = prompt + reply
-    return f"{name:38} {calls:5} {prompt:7.0f} {reply:6.1f} {cost:6.0f} {kept:7.3f} {right:6.3f} {cost / kept / right:10.0f}"
+    told = f"{name:38} {calls:5} {prompt:7.0f} {reply:6.1f} {cost:6.0f}"
+    return f"{told} {kept:7.3f} {right:6.3f} {cost / kept / right:10.0f}"
 
 
 def main() -> None:
