@@ -2,7 +2,7 @@
 
 Run from the project's root as `python -m benchmarks.rbr_graded [CHECKPOINT] [--rows N] [--brief]`, with the labelled
 replies below `GRISTMILL_DATA` (../shared/data). The checkpoint (models/tiny unless told) is asked each proposition of
-the test rows, or the first N of them, by `judges.rbr:reward` through the ledger and the score stage's own way; with
+the test rows, or N of them evenly spread, by `judges.rbr:reward` through the ledger and the score stage's own way; with
 `--brief` by the first line of each published question. A checkpoint whose positions don't reach is asked with its
 configuration stretched, which is said: its answers there are none that it was trained for.
 
@@ -117,7 +117,7 @@ def propositions(rules: Rules, train: Sequence[Row], test: Sequence[Row], said: 
 
 
 def ordered(rules: Rules, test: Sequence[Row], rewards: Sequence[float | None]) -> tuple[int, int]:
-    """Give how many pairs of a type whose classes by people differ have the better one's reward higher, and of how many.
+    """Give how many pairs of a type and two classes have the better one's reward higher, and how many there are.
 
     A row without a reward is in no pair.
     """
@@ -145,7 +145,8 @@ def main() -> None:
     if not FOLDER.is_dir():
         sys.exit(f"no folder {FOLDER}: set GRISTMILL_DATA")
     rules = published_rules(FOLDER / "proposition_prompts.yaml")
-    train, test = rows_of(FOLDER / "train.jsonl"), rows_of(FOLDER / "test.jsonl")[: told.rows]
+    train, test = rows_of(FOLDER / "train.jsonl"), rows_of(FOLDER / "test.jsonl")
+    test = [test[at * len(test) // told.rows] for at in range(told.rows)] if told.rows else test
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         file, weights = written(rules, folder / "rules.toml", brief=told.brief), folder / "weights.json"
@@ -156,9 +157,8 @@ def main() -> None:
         classes(rules, train, test, graded)
     print("\nweights, from people's propositions: pairs in order")
     for kind, one in fitted.items():
-        print(
-            f"  {kind:14} {one['trained']:.3f} of {one['pairs']}, held out {one['held_out']} of {one['held_out_pairs']}"
-        )
+        apart = f"held out {one['held_out']} of {one['held_out_pairs']}"
+        print(f"  {kind:14} {one['trained']:.3f} of {one['pairs']}, {apart}")
     people = [
         weighted(truths(rules, kind, row["propositions"]), fitted[kind]["weights"]) if kind in fitted else None
         for row in test
