@@ -177,7 +177,7 @@ def test_a_score_does_not_depend_on_the_padding_of_its_batch(reward_model: str) 
     texts = tuple("5 is what it is. " * at for at in range(1, 5))
 
     def theirs(batch: tuple[str, ...]) -> list[float]:
-        chats = [[*user("question 0"), {"role": "assistant", "content": text}] for text in batch]
+        chats: Any = [[*user("question 0"), {"role": "assistant", "content": text}] for text in batch]
         rows: Any = [tokenizer.apply_chat_template(chat, tokenize=True, return_dict=False) for chat in chats]
         longest = max(map(len, rows))
         padded = torch.tensor([row + [tokenizer.pad_token_id] * (longest - len(row)) for row in rows])
