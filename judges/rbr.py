@@ -111,6 +111,7 @@ def reward(
     Every proposition of the file `rules` is asked by itself; `weights` is the file that the fit wrote. The response
     type is `response_type`, or the sample's `reference` where none is given. No verdict: a sample whose type the rules
     don't know, a proposition that was not answered. `soft` false reads yes or no instead of their log-probabilities.
+    `extracted` is the class and how likely each proposition is.
     `reward_model` names the checkpoint, or several (then their mean), that the weights were fitted on top of.
     Source: arXiv 2411.01111, whose total reward it is.
     Raises `PartError` for weights that were fitted under other rules, or on top of another reward model.
@@ -149,7 +150,7 @@ def _verdict(rules: Rules, kind: str, weights: Mapping[str, float], replies: Seq
     if len(said) < len(graded):
         missing = ", ".join(name for name, value in graded.items() if value is None)
         return Verdict(None, "unparsed", f"neither yes nor no: {missing}", answers=answers)
-    held = ", ".join(classes_of(rules, kind, said)) or "no class"
+    held = orjson.dumps({"class": ", ".join(classes_of(rules, kind, said)) or None, "propositions": said}).decode()
     return Verdict(weighted(truths(rules, kind, said), weights), extracted=held, answers=answers)
 
 

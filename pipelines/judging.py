@@ -94,8 +94,8 @@ def _add(base: BatchVerifier, heard: Sequence[Heard]) -> None:
 def _sum(verdict: Verdict, more: Verdict) -> Verdict:
     if verdict.score is None or more.score is None:
         return replace(verdict, score=None, status=more.status, why=f"the reward model: {more.why}")
-    told = f"{verdict.extracted}; {verdict.score:+.4g} on a reward model's {more.score:.4g}"
-    return replace(verdict, score=verdict.score + more.score, extracted=told)
+    told = f"{verdict.score:+.4g} on a reward model's {more.score:.4g}"
+    return replace(verdict, score=verdict.score + more.score, why=told)
 
 
 def _tell(progress: Progress, whole: int, done: int) -> None:

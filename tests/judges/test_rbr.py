@@ -150,7 +150,10 @@ def test_the_reward_is_the_weights_of_what_is_true_and_an_unread_answer_is_no_ve
     answers = [Reply("k", text) for text in ("yes", "no", "no", "no", "yes", "perhaps")]
     good, unread = judge.read(SAMPLE, ["Gladly.", "No."], answers)
     assert good.score == pytest.approx(weights["polite"] + weights["good"])
-    assert good.extracted == "good"
+    assert orjson.loads(good.extracted or "") == {
+        "class": "good",
+        "propositions": dict(zip(NAMES, (1, 0, 0), strict=True)),
+    }
     assert (unread.score, unread.status) == (None, "unparsed")
     assert "lectures" in unread.why
     [other] = judge.read({**SAMPLE, "reference": "5"}, ["Gladly."], [])
