@@ -91,7 +91,7 @@ def heard(rules: Path, weights: Path, rows: Sequence[Row], checkpoint: str, fold
     finally:
         ledger.close()
         engine.close()
-    print(f"\n{paid['asked']} questions asked, {paid['failed']} failed")
+    print(f"{paid['asked']} questions asked, {paid['failed']} failed")
     return said
 
 
@@ -151,6 +151,9 @@ def main() -> None:
         folder = Path(made)
         file, weights = written(rules, folder / "rules.toml", brief=told.brief), folder / "weights.json"
         fitted = weigh(file, graded_by_people(train, folder / "graded.jsonl"), weights)["types"]
+        graded_types = [row for row in test if row["response_type"] in fitted]
+        print(f"{len(test) - len(graded_types)} of {len(test)} test rows are of a type without weights and left out")
+        test = graded_types
         said = heard(file, weights, test, reaching(told.checkpoint, folder), folder)
     graded = propositions(rules, train, test, said)
     if all(value is not None for values in graded.values() for value in values):
@@ -159,12 +162,16 @@ def main() -> None:
     for kind, one in fitted.items():
         apart = f"held out {one['held_out']} of {one['held_out_pairs']}"
         print(f"  {kind:14} {one['trained']:.3f} of {one['pairs']}, {apart}")
-    people = [
-        weighted(truths(rules, kind, row["propositions"]), fitted[kind]["weights"]) if kind in fitted else None
+    people: list[float | None] = [
+        weighted(truths(rules, kind, row["propositions"]), fitted[kind]["weights"])
         for row in test
         for kind in [row["response_type"]]
     ]
-    for name, rewards in (("people's", people), ("the model's", [one.verdicts[0].score for one in said])):
+    rewards_of: dict[str, list[float | None]] = {
+        "people's": people,
+        "the model's": [one.verdicts[0].score for one in said],
+    }
+    for name, rewards in rewards_of.items():
         right, every = ordered(rules, test, rewards)
         print(f"test pairs in order by {name} propositions: {right} of {every}, {right / every:.3f}")
 

@@ -105,6 +105,9 @@ class Scorer:
         if self._loaded is None:
             import torch
             from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
+            from transformers.utils.logging import disable_progress_bar
+
+            disable_progress_bar()  # type: ignore[no-untyped-call] # a run says itself how far it is
 
             revision = {} if Path(self.path).is_dir() else {"revision": self.hub_revision}
             try:
