@@ -26,12 +26,14 @@ BOUND = 1.10
 MODEL = Path(__file__).parent.parent / "models" / "tiny"
 SAMPLING = Sampling(temperature=1.0, max_tokens=64)
 BARE = """
-import json, os, runpy, sys, time
+import json, os, sys, time
 os.environ.update(VLLM_ENABLE_V1_MULTIPROCESSING="0", HF_HUB_OFFLINE="1", VLLM_NO_USAGE_STATS="1", DO_NOT_TRACK="1")
 answers = os.fdopen(os.dup(1), "w")
 os.dup2(2, 1)
 import vllm
-llm = vllm.LLM(sys.argv[2], **runpy.run_path(sys.argv[1])["cpu_settings"](), enable_prefix_caching=True)
+sys.path.append(sys.argv[1])
+from generators.vllm_worker import cpu_settings
+llm = vllm.LLM(sys.argv[2], **cpu_settings(), enable_prefix_caching=True)
 for line in sys.stdin:
     asked = json.loads(line)
     render = llm.get_tokenizer().apply_chat_template
@@ -86,8 +88,7 @@ def cpu_seconds(engine: Engine) -> float:
 def main(count: int, rounds: int) -> int:
     """Print a line a round and the median; gives 1 where it is above the bound or the answers differ."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    worker = Path(__file__).parent.parent / "generators" / "vllm_worker.py"
-    command = [environment(), "-P", "-c", BARE, str(worker), str(MODEL)]
+    command = [environment(), "-P", "-c", BARE, str(MODEL.parent.parent), str(MODEL)]
     ratios: list[tuple[float, ...]] = []
     same = []
     engine = local(model=str(MODEL))

@@ -7,9 +7,10 @@ import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 from types import MappingProxyType
-from typing import IO
+from typing import IO, cast
 
 GRACE = 15.0  # seconds between asking a child to end and killing it
 DYING = 5.0  # seconds between the end of its output and its own
@@ -22,7 +23,7 @@ class Child:
 
     process: subprocess.Popen[bytes]
     stdin: IO[bytes]
-    stdout: IO[bytes]
+    stdout: BufferedReader
     log: Path
 
 
@@ -43,7 +44,7 @@ def start(command: Sequence[str], name: str, environment: Mapping[str, str] = Ma
     os.close(handle)
     if process.stdin is None or process.stdout is None:  # cannot be: both were asked for
         raise RuntimeError("a child without pipes")
-    return Child(process, process.stdin, process.stdout, Path(log))
+    return Child(process, process.stdin, cast("BufferedReader", process.stdout), Path(log))
 
 
 def stop(child: Child) -> None:

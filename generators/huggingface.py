@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from generators.decoding import Answer
 from generators.messages import messages, tools
-from generators.vllm_worker import prompt_tokens
+from generators.rendering import prompt_tokens
 from generators.weights import is_folder, model_name, version
 from schemas.engines import Engine, Reply, Request
 

@@ -26,14 +26,16 @@ def tools(request: Request) -> list[dict[str, Any]] | None:
     return orjson.loads(request.tools) if request.tools else None
 
 
-def by_prefix(requests: Iterable[Request], window: int = 4096) -> Iterator[Request]:
+def by_prefix(requests: Iterable[Request], window: int = 4096, first: int = 512) -> Iterator[Request]:
     """Give the requests so that those that begin alike go together, for engines that keep what they have read.
 
-    They are sorted by tools and messages, `window` of them at a time.
+    They are sorted by tools and messages, `window` of them at a time, `first` at first: an idle engine waits for those.
     """
     waiting = iter(requests)
-    while batch := list(islice(waiting, window)):
+    size = min(first, window)
+    while batch := list(islice(waiting, size)):
         yield from sorted(batch, key=_prefix)
+        size = window
 
 
 def _prefix(request: Request) -> list[str]:

@@ -6,7 +6,8 @@ import subprocess
 import sys
 import weakref
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NoReturn
@@ -20,12 +21,18 @@ from generators.loopback import free_port, wait_until_ready
 from generators.messages import by_prefix, messages, tools
 from generators.vllm_worker import ADAPTED
 from generators.weights import is_folder, model_name, version
-from schemas.engines import Engine, Reply, Request
+from schemas.engines import Engine, Reply, Request, Sampling
 from schemas.errors import EngineError
 
 ROOT = Path(__file__).parent.parent
-WORKER = Path(__file__).with_name("vllm_worker.py")
+WORKER = """
+import json, sys
+sys.path.append(sys.argv[1])
+from generators.vllm_worker import main
+main(sys.argv[2], json.loads(sys.argv[3]))
+"""
 IN_FLIGHT = 512  # requests sent and not yet answered: what a death loses
+AT_ONCE = 64  # requests sent together
 
 
 def local(
@@ -147,7 +154,7 @@ class _Vllm:
         self.weights.version()  # a folder that is no model is told before anything starts
         settings = orjson.dumps({**self.weights.settings(), **more}).decode()
         seen = {} if self.devices is None else {"CUDA_VISIBLE_DEVICES": self.devices}
-        child = start([environment(self.python), "-P", str(WORKER), mode, settings], "vllm", seen)
+        child = start([environment(self.python), "-P", "-c", WORKER, str(ROOT), mode, settings], "vllm", seen)
         self._stop = weakref.finalize(self, stop, child)
         return child
 
@@ -156,33 +163,41 @@ class _Vllm:
 class _Local(_Vllm):
     def __call__(self, requests: Iterable[Request], /) -> Iterator[Reply]:
         in_flight: dict[str, Request] = {}
+        waiting = by_prefix(requests)
         try:
-            for request in by_prefix(requests):
-                if len(in_flight) == IN_FLIGHT:
-                    yield self._answer(in_flight)
-                self._ask(request, len(in_flight))
-                in_flight[request.key] = request
-            while in_flight:
-                yield self._answer(in_flight)
+            while self._filled(waiting, in_flight):
+                for line in self._lines(len(in_flight)):
+                    told = orjson.loads(line)
+                    yield _reply(in_flight.pop(told["key"]), told)
         finally:
             if in_flight:  # left in the middle: nobody will read these answers, so the next call starts anew
                 self.close()
 
-    def _ask(self, request: Request, in_flight: int) -> None:
-        child = self._started()
-        try:
-            child.stdin.write(_line(request))
-            child.stdin.flush()
-        except BrokenPipeError:
-            self._give_up(_death(child, in_flight))
+    def _filled(self, waiting: Iterator[Request], in_flight: dict[str, Request]) -> bool:
+        """Send as much as may be in flight; false where nothing is."""
+        while asked := list(islice(waiting, min(AT_ONCE, IN_FLIGHT - len(in_flight)))):
+            child = self._started()
+            try:
+                child.stdin.write(b"".join(map(_line, asked)))
+                child.stdin.flush()
+            except BrokenPipeError:
+                self._give_up(_death(child, len(in_flight)))
+            in_flight |= {request.key: request for request in asked}
+        return bool(in_flight)
 
-    def _answer(self, in_flight: dict[str, Request]) -> Reply:
+    def _lines(self, in_flight: int) -> list[bytes]:
+        """Give the answers that are there, at least one."""
         child = self._started()
-        line = child.stdout.readline()
-        if not line.endswith(b"\n"):
-            self._give_up(_death(child, len(in_flight)))
-        told = orjson.loads(line)
-        return _reply(in_flight.pop(told["key"]), told)
+        data = b""
+        while not data.endswith(b"\n"):
+            more = child.stdout.read1()
+            data += more
+            if not more:
+                data = data[: data.rfind(b"\n") + 1]
+                break
+        if not data:
+            self._give_up(_death(child, in_flight))
+        return data.splitlines()
 
     def _started(self) -> Child:
         if self._child is None:
@@ -199,7 +214,7 @@ class _Local(_Vllm):
 
 def _line(request: Request) -> bytes:
     fields = {
-        **asdict(request.sampling),
+        "sampling": _sampling(request.sampling),
         "key": request.key,
         "messages": messages(request),
         "tools": tools(request),
@@ -208,6 +223,11 @@ def _line(request: Request) -> bytes:
         "writes": request.writes,
     }
     return orjson.dumps(fields, option=orjson.OPT_APPEND_NEWLINE)
+
+
+@lru_cache(1024)
+def _sampling(sampling: Sampling) -> str:
+    return orjson.dumps(sampling).decode()
 
 
 def _reply(request: Request, told: dict[str, Any]) -> Reply:

@@ -1,10 +1,12 @@
 """What the vLLM environment's Python runs for us, offline engine or server; `generators/vllm.py` starts it.
 
-It imports nothing of the project and is started with `python -P`, so that `import vllm` means vLLM and not our module
-of that name. Either way it ends as soon as its standard input is closed: no orphan is left when the project is killed.
+Of the project it imports what renders a chat, which needs no package; the project's folder comes last on its path.
+Either way it ends as soon as its standard input is closed: no orphan is left when the project is killed.
 
-Offline: a JSON request a line comes in (key, messages, tools, seed, continuation, writes, the fields of `Sampling`), a
-JSON answer a line goes out the moment it is ready; the first line out says that the engine has started.
+Offline: a JSON request a line comes in (key, messages, tools, seed, continuation, writes, and `sampling`, the JSON text
+of `Sampling`'s fields, which many requests share), a JSON answer a line goes out the moment it is ready; the first line
+out says that the engine has started. What is done a request costs the engine: both want Python. So lines are read,
+rendered and written by as many as are there at once.
 """
 
 import copy
@@ -17,8 +19,11 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from functools import lru_cache
 from math import isfinite
 from typing import Any
+
+from generators.rendering import prompt_tokens, together
 
 Queue = queue.SimpleQueue[Any]
 
@@ -35,6 +40,8 @@ TOP = 20  # likeliest tokens told for `choice_logprobs`: the most that vLLM give
 COMPACT = {"backend": "xgrammar", "disable_any_whitespace": True}  # else a weak model fills its JSON with blanks
 RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # of LoRA adapters, that vLLM knows
 ADAPTED = "+adapter"  # what the server's name for the model with its adapter ends with
+AT_ONCE = 1 << 16  # bytes of standard input: what a pipe holds
+SAMPLINGS = 1024  # kept read and built; a schema a row would be many
 GRACE = 5.0  # seconds a server may take to end by itself before its whole process group is killed
 
 
@@ -72,7 +79,7 @@ def offline(settings: dict[str, Any], answers: int) -> None:
     lora = lora_request(adapter)
     done: Queue = queue.SimpleQueue()
     beside(write_lines, done, answers)
-    done.put({"ready": vllm.__version__})
+    done.put([{"ready": vllm.__version__}])
     started.put(copy.deepcopy(llm.get_tokenizer()))  # a copy: it is no two threads' at once
     running: dict[str, dict[str, Any]] = {}
     while True:
@@ -82,10 +89,10 @@ def offline(settings: dict[str, Any], answers: int) -> None:
             if error is None:
                 running[request["key"]] = request
             else:
-                done.put({"key": request["key"], "text": None, "error": error})
-        for output in llm.llm_engine.step():
-            if output.finished:
-                done.put((output, running.pop(output.request_id)))
+                done.put([{"key": request["key"], "text": None, "error": error}])
+        finished = [(output, running.pop(output.request_id)) for output in llm.llm_engine.step() if output.finished]
+        if finished:
+            done.put(finished)
 
 
 def beside(work: Callable[..., None], *arguments: Any) -> None:
@@ -106,16 +113,24 @@ def read_lines(lines: "Queue", started: "Queue") -> None:
 
     At its end leave at once, whatever is still being answered, and whether or not the engine has `started`.
     """
-    with os.fdopen(os.dup(0), "rb") as stdin:
-        tokenizer = None
-        for line in stdin:
-            tokenizer = tokenizer or started.get()
-            request = json.loads(line)
+    tokenizer, rest = None, b""
+    while data := os.read(0, AT_ONCE):
+        *whole, rest = (rest + data).split(b"\n")
+        tokenizer = tokenizer or started.get()
+        requests = [{**fields(request["sampling"]), **request} for request in map(json.loads, whole)]
+        for request, tokens in zip(requests, together(tokenizer, requests), strict=True):
             try:
-                lines.put((request, prompt_tokens(tokenizer, request), sampling(request), None))
+                lines.put((request, tokens or prompt_tokens(tokenizer, request), sampling(request), None))
             except Exception as error:  # noqa: BLE001 - what a bad request raises differs between versions and templates
                 lines.put((request, None, None, f"{type(error).__name__}: {error}"))
     os._exit(0)
+
+
+@lru_cache(SAMPLINGS)
+def fields(text: str) -> dict[str, Any]:
+    """Give the fields of a sampling's JSON text; its seed is the recipe's, and not the request's."""
+    told: dict[str, Any] = json.loads(text)
+    return told
 
 
 def add(llm: Any, key: str, tokens: list[int], way: Any, lora: Any) -> str | None:
@@ -127,61 +142,23 @@ def add(llm: Any, key: str, tokens: list[int], way: Any, lora: Any) -> str | Non
     return None
 
 
-def prompt_tokens(tokenizer: Any, request: dict[str, Any]) -> list[int]:
-    """Give the tokens of the chat as its template renders them, and behind them those of a continuation to score.
-
-    Where there is no chat the continuation follows the token that begins a text, where the model has one.
-    """
-    tokens = [tokenizer.bos_token_id] if tokenizer.bos_token_id is not None else []
-    if request.get("writes") == "user":
-        return user_turn(tokenizer, request)
-    if request["messages"]:
-        tokens = tokenizer.apply_chat_template(
-            [with_arguments(message) for message in request["messages"]],
-            tools=request["tools"],
-            add_generation_prompt=True,
-            tokenize=True,
-            return_dict=False,
-        )
-    if request["continuation"] is None:
-        return tokens
-    scored = tokenizer(request["continuation"], add_special_tokens=False)["input_ids"]
-    request["scored"] = len(scored) if tokens else max(len(scored) - 1, 0)  # nothing tells how likely a first token is
-    return [*tokens, *scored]
-
-
-def user_turn(tokenizer: Any, request: dict[str, Any]) -> list[int]:
-    """Give the tokens of the chat and of what its template opens a user's turn with; what closes one ends the answer.
-
-    That is found by rendering a turn whose text is a mark. A closing that is no special token is a text to stop at.
-    """
-    mark = "0f2d6c1b9a7e4835"
-    turns = [*map(with_arguments, request["messages"]), {"role": "user", "content": mark}]
-    text = tokenizer.apply_chat_template(turns, tools=request["tools"], add_generation_prompt=False, tokenize=False)
-    opening, found, closing = text.rpartition(mark)
-    if not found:
-        raise ValueError("the chat template leaves out a user's turn that comes last")
-    ends = tokenizer(closing.strip(), add_special_tokens=False)["input_ids"]
-    if ends and ends[0] in tokenizer.all_special_ids:
-        request["stop_token_ids"] = ends[:1]
-    elif closing.strip():
-        request["stop"] = [*request["stop"], closing.strip()]
-    return list(tokenizer(opening, add_special_tokens=False)["input_ids"])
-
-
-def with_arguments(message: dict[str, Any]) -> dict[str, Any]:
-    """Give `message` with each tool call's arguments as an object, as chat templates expect, not as OpenAI's JSON."""
-    if not message.get("tool_calls"):
-        return message
-    calls = [
-        {**call, "function": {**call["function"], "arguments": json.loads(call["function"]["arguments"])}}
-        for call in message["tool_calls"]
-    ]
-    return {**message, "tool_calls": calls}
-
-
 def sampling(request: dict[str, Any]) -> Any:
-    """Give `request`'s sampling as vLLM wants it."""
+    """Give `request`'s sampling as vLLM wants it, which many share but for the seed."""
+    if request["continuation"] is not None or request["writes"] == "user":
+        return built(request)
+    way = copy.copy(shared(request["sampling"]))
+    way.seed = request["seed"]
+    return way
+
+
+@lru_cache(SAMPLINGS)
+def shared(text: str) -> Any:
+    """Give the sampling of a text, without a seed."""
+    return built({**fields(text), "seed": None, "continuation": None})
+
+
+def built(request: dict[str, Any]) -> Any:
+    """Give a request's sampling, made and checked by vLLM."""
     from vllm import SamplingParams
     from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
 
@@ -247,10 +224,11 @@ def score(output: Any, request: dict[str, Any]) -> dict[str, Any]:
 
 
 def write_lines(done: "Queue", answers: int) -> None:
-    """Write each line, or finished request's answer, that is `done` on the descriptor `answers`, whole and at once."""
+    """Write what is `done` on the descriptor `answers`, a line each, whole and at once."""
     while True:
         found = done.get()
-        data = json.dumps(found if isinstance(found, dict) else answer(*found)).encode() + b"\n"
+        told = (one if isinstance(one, dict) else answer(*one) for one in found)
+        data = b"".join(json.dumps(one).encode() + b"\n" for one in told)
         while data:
             data = data[os.write(answers, data) :]
 
@@ -313,7 +291,3 @@ def end_with_input() -> None:
     os.killpg(0, signal.SIGTERM)
     time.sleep(GRACE)
     os.killpg(0, signal.SIGKILL)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], json.loads(sys.argv[2]))

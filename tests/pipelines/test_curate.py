@@ -6,7 +6,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from generators import vllm_worker
+from generators import rendering
 from pipelines import store
 from pipelines.curate import values_of
 from pipelines.opened import opened
@@ -133,7 +133,7 @@ def test_the_worker_counts_no_token_that_nothing_stands_before() -> None:
             return {"input_ids": list(range(len(text)))}
 
     request: dict[str, Any] = {"messages": [], "continuation": "abcd"}
-    assert vllm_worker.prompt_tokens(Words(), request) == [0, 1, 2, 3]
+    assert rendering.prompt_tokens(Words(), request) == [0, 1, 2, 3]
     assert request["scored"] == 3
 
 
