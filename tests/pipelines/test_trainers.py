@@ -13,7 +13,8 @@ import pytest
 
 from judges.checks import reward_function
 from pipelines.scored import table_of
-from pipelines.select import Selection, write_selection
+from pipelines.select import Selection
+from pipelines.training_layouts import Datasets
 from schemas.tables import CANDIDATES, COMPARISONS, SAMPLES, SCORES
 
 STEPS = """
@@ -76,7 +77,8 @@ def layouts(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pl.DataFrame({"id": [good for good, _bad in ids]}),
         pl.DataFrame(ids, schema=["chosen_id", "rejected_id"], orient="row"),
     )
-    write_selection(folder, picked, table, pl.DataFrame(samples, schema=SAMPLES), rule="r")
+    with Datasets(folder, rule="r", held_out=0.0) as out:
+        out.write(picked, table, pl.DataFrame(samples, schema=SAMPLES))
     return folder
 
 
