@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.calibration import carded
+from benchmarks.calibration import RECIPE, carded
 from benchmarks.llmbar import DATA, rows
 from judges.pairwise import question
 from pipelines.calibrate import Judged, calibrate, card, demand, family_of, judged, words
@@ -22,18 +22,6 @@ from schemas.errors import InputError, RecipeError
 from schemas.verdicts import Pair
 
 PAIRS = 60
-RECIPE = """
-name = "judged"
-[[sources]]
-path = "{folder}/pairs.jsonl"
-layout = "dpo"
-[engines.recorded]
-use = "generators.replay:recorded"
-path = "{folder}/said.jsonl"
-[[judges]]
-use = "judges.pairwise:preference"
-engine = "recorded"
-"""
 
 
 @pytest.fixture
@@ -57,7 +45,7 @@ def recipe(tmp_path: Path) -> Path:
             said.append({"question": chat[0]["content"], "solution": "A" if (first == good) == right else "B"})
     (tmp_path / "pairs.jsonl").write_bytes(b"\n".join(map(orjson.dumps, pairs)))
     (tmp_path / "said.jsonl").write_bytes(b"\n".join(map(orjson.dumps, said)))
-    (tmp_path / "recipe.toml").write_text(RECIPE.format(folder=tmp_path))
+    (tmp_path / "recipe.toml").write_text(RECIPE.format(name="judged", folder=tmp_path))
     return tmp_path / "recipe.toml"
 
 
