@@ -1,4 +1,9 @@
-"""The fifth stage: from scores to data. A rule of selection is a function from scored candidates to ids."""
+"""The fifth stage: from scores to data. A rule of selection is a function from scored candidates to ids.
+
+It is called with the candidates of up to 5,000 samples at a time. Memory is bounded by a shard of each table, those that
+are read and those that are written; of a rule that holds prompts against each other the ids it ranks are held, and the
+replies that leak a benchmark.
+"""
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
