@@ -1,8 +1,8 @@
 """The fifth stage: from scores to data. A rule of selection is a function from scored candidates to ids.
 
-It is called with the candidates of up to 5,000 samples at a time. Memory is bounded by a shard of each table, those that
-are read and those that are written; of a rule that holds prompts against each other the ids it ranks are held, and the
-replies that leak a benchmark.
+It is called with the candidates of up to 5,000 samples at a time. Memory is bounded by a shard of each table that is
+read or written; held besides are the replies that leak a benchmark, and the ids that a rule ranks which holds prompts
+against each other.
 """
 
 import math
