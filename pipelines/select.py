@@ -13,7 +13,7 @@ from typing import Any
 
 import polars as pl
 
-from pipelines.decontaminate import contaminating, in_order, leaks, parted, to_match
+from pipelines.decontaminate import contaminating, without_leaks
 from pipelines.generate import SOURCE
 from pipelines.scored import Scored
 from pipelines.sections import FilterPart, SelectPart
@@ -115,7 +115,7 @@ def select(
     """Make the datasets in all layouts; without judges `sft` holds the kept rows' own replies.
 
     What was picked is held against the benchmarks by those of the recipe's `filters` that are rules on contamination:
-    a candidate that gives one away is in the table `leaked` and in no dataset.
+    a candidate that gives one away is in the table `leaked` and in no dataset, and its prompt is picked from again.
     """
     checks = contaminating(filters) if benchmarks else {}
     question = {
@@ -135,21 +135,19 @@ def select(
         from pipelines.training_layouts import Datasets
 
         picks = bool(scored) or part.use != DEFAULT
-        scored_rows = Scored(curated, generated, scored)
-        pick = against_all(scored_rows, load(part.use, part.arguments)) if picks else _own_replies
-        picked = Picked(scored_rows, pick)
+        own: Pick = load(part.use, part.arguments)
+
+        def pick(table: Iterable[tuple[pl.DataFrame, pl.DataFrame]]) -> Picked:
+            return Picked(table, against_all(table, own) if picks else _own_replies)
+
         rules = {name: rule for name, (_part, rule) in checks.items()}
         known = [shard for one in benchmarks for shard in shards(one, "samples", SAMPLES)]
-        found = leaks(to_match(picked), rules, known)
-        leaked = [pl.DataFrame(schema=LEAKED)]
+        picked, leaked = without_leaks(Scored(curated, generated, scored), pick, rules, known)
         rule = part.use if picks else "the reply that came with the data"
         with Datasets(folder, rule=rule, held_out=part.held_out) as out:
             for one, candidates, samples in picked:
-                clean, fallen = parted(one, candidates, found)
-                leaked.append(fallen)
-                out.write(clean, candidates, samples)
-        ordered = in_order(pl.concat(leaked), found)
-        return {"leaked": write_table(folder, "leaked", ordered, LEAKED)} | out.facts()
+                out.write(one, candidates, samples)
+        return {"leaked": write_table(folder, "leaked", leaked, LEAKED)} | out.facts()
 
     return once(store, "select", question, build)
 
