@@ -9,6 +9,7 @@ import orjson
 import polars as pl
 
 from pipelines.recipe import Recipe
+from schemas.rules import Shards
 
 if TYPE_CHECKING:
     from pipelines.folder import Tables  # its module imports this one
@@ -27,8 +28,8 @@ def since(latest: Path, recipe: Recipe, summary: Told, tables: "Tables") -> Told
         return before.get("changes") or {}
     own = pl.concat(
         [
-            tables.kept.lazy().select("id", state=pl.lit("kept")),
-            tables.dropped.lazy().select("id", state="rule"),
+            tables.rows["kept"].select("id", state=pl.lit("kept")),
+            tables.rows["dropped"].select("id", state="rule"),
         ]
     ).collect()
     return {
@@ -39,10 +40,14 @@ def since(latest: Path, recipe: Recipe, summary: Told, tables: "Tables") -> Told
         ),
         "moved": moved(states(latest), own),
         "datasets": [
-            {"dataset": name, **counted(ids(latest / name), getattr(tables, name)["id"])}
+            {"dataset": name, **counted(ids(latest / name), _ids(getattr(tables, name)))}
             for name in ("sft", "preferences")
         ],
     }
+
+
+def _ids(shards: Shards) -> pl.Series:
+    return pl.concat([shard["id"] for shard in shards])
 
 
 def figures(before: Told, after: Told) -> list[Told]:

@@ -216,10 +216,10 @@ def lengths(sides: dict[str, pl.Series], tones: tuple[str, str] = (KEPT, BROKEN)
     return charts
 
 
-def reach(samples: pl.DataFrame | pl.LazyFrame, kept: pl.DataFrame | pl.LazyFrame) -> list[Chart]:
+def reach(samples: pl.LazyFrame, kept: pl.LazyFrame) -> list[Chart]:
     """Draw the characters of the replies that all samples came with and of those of the kept ones, side by side."""
     sizes = {
-        name: table.lazy().select(pl.col("reply").str.len_chars()).drop_nulls().collect()["reply"]
+        name: table.select(pl.col("reply").str.len_chars()).drop_nulls().collect()["reply"]
         for name, table in (("all", samples), ("kept", kept))
     }
     return lengths(sizes, (INK, KEPT)) if all(len(values) for values in sizes.values()) else []

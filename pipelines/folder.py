@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,18 +10,19 @@ from typing import Any
 import orjson
 import polars as pl
 
-from filters.split import VALUES
 from pipelines import candidate_figures, changes, figures, lineage, report
-from pipelines.curate import values_of
+from pipelines.counted import counted
+from pipelines.curate import values_by_shard
 from pipelines.evaluate import difference
-from pipelines.judge_figures import jury_figures, rated_pairs, reply_judge_figures
-from pipelines.pair_figures import preference_figures
+from pipelines.judge_figures import rated_pairs
+from pipelines.pair_figures import alike
 from pipelines.recipe import Recipe
 from pipelines.sample_figures import match_figures, sample_figures
 from pipelines.scored import verified
-from pipelines.store import Stored, code_version, opened, read_table, sha256, write_bytes
+from pipelines.store import Stored, code_version, opened, sha256, shards, write_bytes
 from schemas.chats import content_id
 from schemas.errors import StoreError
+from schemas.rules import Shards
 from schemas.tables import (
     CANDIDATES,
     COMPARISONS,
@@ -43,6 +44,7 @@ LINKED = {
     "generate": ["candidates"],
     "select": ["sft", "preferences", "plain", "unpaired", "grpo", "leaked"],
 }
+ABOUT = ("source", "license", "id", "origin")
 LOOKS = (
     "report",
     "report_rules",
@@ -53,61 +55,88 @@ LOOKS = (
     "outcome",
     "trust",
 )
-FIGURES = ("figures", "sample_figures", "candidate_figures", "judge_figures", "pair_figures", "changes", "lineage")
+FIGURES = (
+    "figures",
+    "counted",
+    "sample_figures",
+    "candidate_figures",
+    "judge_figures",
+    "pair_figures",
+    "changes",
+    "lineage",
+)
 CODE = tuple(f"pipelines.{module}" for module in ("folder", "page", "charts", "closing", *LOOKS, *FIGURES))
 TEMPLATES = Path(__file__).with_name("templates")
 
 
 @dataclass(frozen=True)
 class Tables:
-    """A run's tables as its figures and its report read them."""
+    """A run's tables as its report reads them, each a shard at a time and more than once."""
 
-    samples: pl.DataFrame
-    quarantined: pl.DataFrame
-    kept: pl.DataFrame
-    dropped: pl.DataFrame
-    candidates: pl.DataFrame
-    scores: pl.DataFrame
-    comparisons: pl.DataFrame
-    judgments: pl.DataFrame
-    sft: pl.DataFrame
-    preferences: pl.DataFrame
-    values: dict[str, pl.DataFrame]  # by rule: `id` and `value`, of the rules that have bounds
-    matches: dict[str, pl.DataFrame] = field(default_factory=dict)  # by rule: `MATCHES`, of the rules on matches
-    leaked: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=LEAKED))
+    samples: Shards
+    quarantined: Shards
+    kept: Shards
+    dropped: Shards
+    sft: Shards
+    preferences: Shards
+    pairs: pl.DataFrame  # `figures.pairs_of` the preferences
+    values: dict[str, pl.DataFrame]  # by rule: `value`, of the rules that have bounds
+    rows: dict[str, pl.LazyFrame]  # tables of which single rows are looked up, by name
+    measured: dict[str, pl.LazyFrame] = field(default_factory=dict)  # by rule: `VALUES`
+    matches: dict[str, pl.LazyFrame] = field(default_factory=dict)  # by rule: `MATCHES`, of the rules on matches
 
 
 def tables_of(made: dict[str, Stored]) -> Tables:
-    """Read the tables of a finished run."""
-    scored = [stored for name, stored in made.items() if name.startswith("score ")]
+    """Give the tables of a finished run; a number a sample and rule is held, and some 20 bytes a pair."""
     curated, ingested, selected = made["curate"], made["ingest"], made["select"]
-    measured = made.get("grow") or made.get("edit") or ingested
-    values = values_of(curated)
+    kinds = {rule["rule"]: rule["kind"] for rule in curated.facts["rules"]}
+    bounded = {name for name, kind in kinds.items() if kind != "match"}
+    looked_up = {name: _looked_up(curated, name, kind) for name, kind in kinds.items()}
+    scored = [stored for name, stored in made.items() if name.startswith("score ")]
+    came = made.get("grow") or made.get("edit") or ingested
+    values = {name: found for name, found in values_by_shard(curated).items() if name in bounded}
+    preferences = _plain_shards(selected, "preferences", PREFERENCES)
     return Tables(
-        samples=read_table(measured, "samples", SAMPLES),
-        quarantined=read_table(ingested, "quarantined", QUARANTINED),
-        kept=read_table(curated, "kept", SAMPLES),
-        dropped=read_table(curated, "dropped", DROPPED),
-        candidates=read_table(made["generate"], "candidates", CANDIDATES),
-        scores=pl.concat([pl.DataFrame(schema=SCORES), *(read_table(one, "scores", SCORES) for one in scored)]),
-        comparisons=pl.concat(
-            [pl.DataFrame(schema=COMPARISONS), *(read_table(one, "comparisons", COMPARISONS) for one in scored)]
-        ),
-        judgments=pl.concat(
-            [pl.DataFrame(schema=JUDGMENTS), *(read_table(one, "judgments", JUDGMENTS) for one in scored)]
-        ),
-        sft=_read_plain(selected, "sft", SFT),
-        preferences=_read_plain(selected, "preferences", PREFERENCES),
-        values={name: one for name, one in values.items() if one.schema == VALUES},
-        matches={name: one for name, one in values.items() if one.schema != VALUES},
-        leaked=read_table(selected, "leaked", LEAKED),
+        samples=shards(came, "samples", SAMPLES),
+        quarantined=shards(ingested, "quarantined", QUARANTINED),
+        kept=shards(curated, "kept", SAMPLES, ABOUT),
+        dropped=shards(curated, "dropped", DROPPED),
+        sft=_plain_shards(selected, "sft", SFT, ABOUT[:3]),
+        preferences=preferences,
+        pairs=figures.pairs_of(preferences),
+        values={name: pl.concat(shard.select("value") for shard in found) for name, found in values.items()},
+        rows={
+            "samples": _lazy([came], "samples", SAMPLES),
+            "kept": _lazy([curated], "kept", SAMPLES),
+            "dropped": _lazy([curated], "dropped", DROPPED),
+            "candidates": _lazy([made["generate"]], "candidates", CANDIDATES),
+            "scores": _lazy(scored, "scores", SCORES),
+            "comparisons": _lazy(scored, "comparisons", COMPARISONS),
+            "judgments": _lazy(scored, "judgments", JUDGMENTS),
+            "leaked": _lazy([selected], "leaked", LEAKED),
+            "sft": _lazy([selected], "sft", SFT),
+        },
+        measured={name: looked_up[name] for name in bounded},
+        matches={name: one for name, one in looked_up.items() if name not in bounded},
     )
 
 
-def _read_plain(stored: Stored, name: str, schema: pl.Schema) -> pl.DataFrame:
-    """Read a dataset whichever way its chats are laid out."""
+def _lazy(made: Sequence[Stored], name: str, schema: pl.Schema) -> pl.LazyFrame:
+    """Give a table of stages to look rows up in; nothing of it is held."""
+    files = [file for stored in made for file in sorted((stored.folder / name).rglob("*.parquet"))]
+    return pl.scan_parquet(files) if files else pl.LazyFrame(schema=schema)
+
+
+def _looked_up(curated: Stored, rule: str, kind: str) -> pl.LazyFrame:
+    if kind == "pick":
+        return pl.scan_parquet(curated.folder / "orders" / "*.parquet").filter(pl.col("rule") == rule)
+    return pl.scan_parquet(curated.folder.parent / curated.facts["measured"][rule] / "values" / "*.parquet")
+
+
+def _plain_shards(stored: Stored, name: str, schema: pl.Schema, columns: tuple[str, ...] = ()) -> Shards:
+    """Give a dataset whichever way its chats are laid out."""
     first = pl.read_parquet_schema(next(iter(sorted((stored.folder / name).rglob("*.parquet")))))
-    return read_table(stored, name, schema if first == schema else plain_schema(schema))
+    return shards(stored, name, schema if first == schema else plain_schema(schema), columns)
 
 
 def lay_out(
@@ -185,10 +214,11 @@ def _link_all(made: dict[str, Stored], work: Path) -> None:
 
 
 def _link(source: Path, target: Path) -> None:
-    shutil.copytree(source, target, copy_function=_link_file)
+    shutil.copytree(source, target, copy_function=link_file)
 
 
-def _link_file(source: str, target: str) -> None:
+def link_file(source: str, target: str) -> None:
+    """Put a hard link to a file at `target`, or a copy where the file system has none."""
     try:
         os.link(source, target)
     except OSError:  # another file system, or one without hard links
@@ -205,6 +235,8 @@ def _point(link: Path, version: str) -> None:
 def summarise(recipe: Recipe, folder: Path, made: dict[str, Stored], tables: Tables) -> dict[str, Any]:
     """Give the figures of a run: rows at every stage, requests, judges, preference health, evaluation, seconds."""
     curated = made["curate"].facts
+    scored = [stored for name, stored in made.items() if name.startswith("score ")]
+    candidates, judges = counted(made["curate"], made["generate"], scored)
     return {
         "name": recipe.name,
         "version": folder.name,
@@ -213,14 +245,14 @@ def summarise(recipe: Recipe, folder: Path, made: dict[str, Stored], tables: Tab
         "files": made["ingest"].facts["files"],
         "rows": {
             "read": made["ingest"].facts["rows"],
-            "quarantined": tables.quarantined.height,
+            "quarantined": made["ingest"].facts["rows"] - made["ingest"].facts["samples"],
             "new_prompts": made["grow"].facts["new"] if "grow" in made else 0,
-            "samples": tables.samples.height,
-            "dropped": tables.dropped.height,
-            "kept": tables.kept.height,
-            "candidates": tables.candidates.height,
-            "sft": tables.sft.height,
-            "preferences": tables.preferences.height,
+            "samples": curated["kept"] + curated["dropped"],
+            "dropped": curated["dropped"],
+            "kept": curated["kept"],
+            "candidates": made["generate"].facts["candidates"],
+            "sft": made["select"].facts["sft"],
+            "preferences": made["select"].facts["preferences"],
             "unpaired": made["select"].facts["unpaired"],
             "leaked": made["select"].facts["leaked"],
         },
@@ -228,15 +260,15 @@ def summarise(recipe: Recipe, folder: Path, made: dict[str, Stored], tables: Tab
         "data": sample_figures(tables.samples, tables.kept),
         "rules": _rules(curated["rules"], tables),
         "requests": _requests(made),
-        "candidates": candidate_figures.candidate_figures(tables.candidates, verified(tables.scores)),
+        "candidates": candidates | _passing(tables) if candidates else {},
         "replies": _replies(tables),
-        "judges": _judges(tables),
-        "preferences": preference_figures(tables.preferences),
+        "judges": {name: told | _longer(name, told, tables) for name, told in judges.items()},
+        "preferences": figures.preference_figures(tables.pairs) | alike(tables.preferences),
         "datasets": _datasets(made["select"].facts),
         "training": [stored.facts for name, stored in made.items() if name.startswith("train ")],
         "evaluation": _evaluation(made),
         "edits": made["edit"].facts["edits"] if "edit" in made else {},
-        "lineage": lineage.of(recipe, made, tables.candidates),
+        "lineage": lineage.of(recipe, made, tables.rows["candidates"]),
         "stages": {name: stored.key for name, stored in made.items()},
         "seconds": {"measure": curated["seconds_measuring"]} | {name: stored.seconds for name, stored in made.items()},
     }
@@ -244,11 +276,11 @@ def summarise(recipe: Recipe, folder: Path, made: dict[str, Stored], tables: Tab
 
 def _rules(rules: list[dict[str, Any]], tables: Tables) -> list[dict[str, Any]]:
     """Give each rule's counts, those on matches with the clusters that they found."""
-    own = set(tables.samples["id"]) if tables.matches else set()
+    own = {row for shard in tables.samples for row in shard["id"]} if tables.matches else set()
     return [
         rule
         | (
-            {"found": match_figures(found, rule["maximum"], own)}
+            {"found": match_figures(found.collect(), rule["maximum"], own)}
             if (found := tables.matches.get(name)) is not None
             else {}
         )
@@ -257,13 +289,36 @@ def _rules(rules: list[dict[str, Any]], tables: Tables) -> list[dict[str, Any]]:
     ]
 
 
+def _passing(tables: Tables) -> dict[str, Any]:
+    """Give pass@k and what goes with it; ids and scores of the candidates are held, and no text."""
+    scores = tables.rows["scores"].select("candidate_id", "score", "status", "judge").collect()
+    return candidate_figures.candidate_figures(tables.rows["candidates"], verified(scores))
+
+
 def _replies(tables: Tables) -> dict[str, Any]:
     """Give how different the candidates to one prompt are, and how they ended."""
-    extracted = tables.scores.select("candidate_id", "extracted")
+    extracted = tables.rows["scores"].select("candidate_id", "extracted").collect()
     return {
-        "diversity": candidate_figures.diversity(tables.candidates, extracted),
-        "finishes": candidate_figures.finishes(tables.candidates),
+        "diversity": candidate_figures.diversity(tables.rows["candidates"], extracted),
+        "finishes": candidate_figures.finishes(tables.rows["candidates"]),
     }
+
+
+def _longer(name: str, told: dict[str, Any], tables: Tables) -> dict[str, Any]:
+    """Give how often a judge prefers the longer reply; nothing of a verifier."""
+    own = pl.col("judge") == name
+    if told["kind"] == "verifier":
+        return {}
+    if told["kind"] == "pairwise judge":
+        pairs = (
+            tables.rows["comparisons"].filter(own).select("sample_id", "a_id", "b_id", "score").drop_nulls().collect()
+        )
+    else:
+        judgments = tables.rows["judgments"].filter(own).select("candidate_id").collect()
+        scores = tables.rows["scores"].filter(own).select("sample_id", "candidate_id", "score").collect()
+        pairs = rated_pairs(judgments, scores)
+    lengths = tables.rows["candidates"].select("id", characters=pl.col("text").str.len_chars()).drop_nulls().collect()
+    return figures.length_figures(pairs, lengths)
 
 
 def _datasets(facts: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -308,27 +363,6 @@ def flow(made: dict[str, Stored]) -> list[dict[str, Any]]:
     select = facts["select"]
     told.append(("select", candidates, {"SFT rows": select["sft"], "preference pairs": select["preferences"]}))
     return [{"stage": name, "before": before, "after": after} for name, before, after in told]
-
-
-def _judges(tables: Tables) -> dict[str, Any]:
-    spoken = set(tables.judgments["judge"])
-    by_verifier = tables.scores.filter(~pl.col("judge").is_in(spoken))
-    lengths = tables.candidates.lazy().select("id", characters=pl.col("text").str.len_chars()).drop_nulls().collect()
-    found: dict[str, Any] = {}
-    for (name,), scores in tables.scores.group_by(["judge"], maintain_order=True):
-        own = tables.judgments.filter(pl.col("judge") == name)
-        found[str(name)] = (
-            reply_judge_figures(scores, own, verified(by_verifier))
-            | figures.length_figures(rated_pairs(own, scores), lengths)
-            if name in spoken
-            else figures.verifier_figures(scores)
-        )
-    for (name,), comparisons in tables.comparisons.group_by(["judge"], maintain_order=True):
-        own = tables.judgments.filter(pl.col("judge") == name)
-        told = figures.judge_figures(comparisons, verified(by_verifier))
-        told |= figures.length_figures(comparisons.drop_nulls("score"), lengths)
-        found[str(name)] = told | (jury_figures(own) if name in spoken else {})
-    return found
 
 
 def _evaluation(made: dict[str, Stored]) -> dict[str, Any]:

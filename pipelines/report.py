@@ -6,7 +6,9 @@ import polars as pl
 
 from pipelines import outcome, page, report_candidates, report_data, report_judges, report_pairs, report_rules
 from pipelines.closing import number, result
+from pipelines.figures import counts_of
 from pipelines.page import Block, Cell, bar, code, note, table
+from schemas.rules import Shards
 
 if TYPE_CHECKING:
     from pipelines.folder import Tables  # its module imports this one
@@ -27,7 +29,7 @@ def render(summary: Summary, tables: "Tables") -> tuple[str, str]:
         "Quarantine": _quarantine(tables.quarantined),
         "Candidates": report_candidates.candidates(summary, tables),
         "Judges": report_judges.judges(summary["judges"], tables),
-        "Preferences": report_pairs.preferences(summary, tables.preferences),
+        "Preferences": report_pairs.preferences(summary, tables),
         "Datasets": report_pairs.datasets(summary, tables),
         "Training": outcome.training(summary["training"]),
         "Evaluation": outcome.evaluation(summary["evaluation"]),
@@ -102,9 +104,9 @@ def _not_taken(told: Summary) -> str:
 
 def _sources(summary: Summary, tables: "Tables") -> list[Block]:
     by = ["source", "license"]
-    counts = tables.samples.group_by(by).agg(samples=pl.len())
+    counts = counts_of(tables.samples, by, "samples")
     for name in ("kept", "sft", "preferences"):
-        part = getattr(tables, name).group_by(by).agg(pl.len().alias(name))
+        part = counts_of(getattr(tables, name), by, name)
         counts = counts.join(part, on=by, how="left", nulls_equal=True)
     rows = [
         [code(source), "not stated" if terms is None else code(terms), *(number(count or 0) for count in found)]
@@ -120,10 +122,12 @@ def _sources(summary: Summary, tables: "Tables") -> list[Block]:
     ]
 
 
-def _quarantine(found: pl.DataFrame) -> list[Block]:
-    if found.is_empty():
+def _quarantine(shards: Shards) -> list[Block]:
+    every = counts_of(shards, ["reason"], "rows")
+    if every.is_empty():
         return [note("no_quarantine")]
-    counts = found["reason"].value_counts(name="rows").sort("rows", "reason", descending=[True, False]).head(SHOWN)
+    found = pl.concat([shard.head(SHOWN) for shard in shards])
+    counts = every.sort("rows", "reason", descending=[True, False]).head(SHOWN)
     reasons = [[code(reason), number(count)] for reason, count in counts.iter_rows()]
     rows = [
         [code(reason), code(file), number(row), "none" if offset is None else number(offset), code(raw, 80)]

@@ -84,10 +84,10 @@ def _finishes(told: list[Summary]) -> list[Block]:
 
 def _read(tables: "Tables") -> list[Block]:
     """Show the candidates with the lowest ids, which are hashes, with what was asked and their scores."""
-    some = tables.candidates.lazy().filter(pl.col("model") != "source").bottom_k(READ, by="id").collect()
-    scores = verified(tables.scores.filter(pl.col("candidate_id").is_in(some["id"].implode())))
+    some = tables.rows["candidates"].filter(pl.col("model") != "source").bottom_k(READ, by="id").collect()
+    scores = verified(tables.rows["scores"].filter(pl.col("candidate_id").is_in(some["id"].implode())).collect())
     known = dict(scores.select("candidate_id", "score").iter_rows())
-    asked = tables.kept.lazy().filter(pl.col("id").is_in(some["sample_id"].implode())).select("id", "prompt").collect()
+    asked = tables.rows["kept"].filter(pl.col("id").is_in(some["sample_id"].implode())).select("id", "prompt").collect()
     prompts = dict(asked.iter_rows())
     shown = [
         {

@@ -17,12 +17,12 @@ Summary = dict[str, Any]
 
 def data(told: Summary, tables: "Tables") -> list[Block]:
     """Tell what the samples are, and show the kept ones with the lowest ids, which are hashes."""
-    some = tables.kept.lazy().bottom_k(READ, by="id").collect().sort("id")
+    some = tables.rows["kept"].bottom_k(READ, by="id").collect().sort("id")
     shown = [page.kept(row, None) for row in some.iter_rows(named=True)]
     return [
         note("lengths"),
         _lengths(told["lengths"]),
-        beside(*charts.reach(tables.samples, tables.kept)),
+        beside(*charts.reach(tables.rows["samples"], tables.rows["kept"])),
         note("languages"),
         _counted("Language of the prompt", told["languages"]["counts"]),
         note("forms"),

@@ -6,8 +6,10 @@ import polars as pl
 
 from pipelines import charts, page
 from pipelines.closing import number, of, percent
+from pipelines.figures import lowest
 from pipelines.page import Block, Cell, bar, beside, code, examples, figures, note, table, words
-from pipelines.pair_figures import near_identical, reply_lengths
+from pipelines.pair_figures import near_identical
+from schemas.rules import Shards
 
 if TYPE_CHECKING:
     from pipelines.folder import Tables  # its module imports this one
@@ -19,11 +21,12 @@ MARGINS = 12  # a longer table says less than a histogram
 Summary = dict[str, Any]
 
 
-def preferences(summary: Summary, pairs: pl.DataFrame) -> list[Block]:
+def preferences(summary: Summary, tables: "Tables") -> list[Block]:
     """Tell the health of the pairs: lengths, margins, what gives the label away, and twenty to read."""
     told = summary["preferences"]
     if not told["pairs"]:
         return [note("no_preferences")]
+    pairs = tables.pairs
     health = [
         ["Pairs", number(told["pairs"])],
         ["Characters of the chosen reply, mean", f"{told['chosen_characters']:,.1f}"],
@@ -45,13 +48,13 @@ def preferences(summary: Summary, pairs: pl.DataFrame) -> list[Block]:
     return [
         note("health"),
         figures(health),
-        beside(*charts.lengths({side: reply_lengths(pairs, side) for side in ("chosen", "rejected")})),
+        beside(*charts.lengths({side: pairs[f"{side}_characters"] for side in ("chosen", "rejected")})),
         _margins(told["margins"], pairs),
         note("generators"),
         table(["Generator", "Replies in pairs", "Chosen", ""], generators, "12"),
         note("pairs"),
-        *examples([page.pair(row) for row in pairs.bottom_k(READ, by="id").sort("id").iter_rows(named=True)]),
-        *_near(pairs),
+        *examples([page.pair(row) for row in lowest(tables.preferences, READ).iter_rows(named=True)]),
+        *_near(tables.preferences),
     ]
 
 
@@ -69,7 +72,7 @@ def _ties(summary: Summary) -> list[list[Cell]]:
     ]
 
 
-def _near(pairs: pl.DataFrame) -> list[Block]:
+def _near(pairs: Shards) -> list[Block]:
     """Show the pairs whose sides are most alike."""
     near = near_identical(pairs, NEAR)
     shown = [page.pair(row) for row in near.iter_rows(named=True)]
@@ -103,12 +106,12 @@ def datasets(summary: Summary, tables: "Tables") -> list[Block]:
         ]
         for one in summary["datasets"]
     ]
-    some = tables.sft.bottom_k(READ, by="id").sort("id")
+    some = tables.rows["sft"].bottom_k(READ, by="id").collect().sort("id")
     shown = [page.learned(row) for row in some.iter_rows(named=True)]
     return [
         note("datasets"),
         table(["Dataset", "Rows", "To train on", "Held out"], rows, "123"),
-        *_leaked(tables.leaked),
+        *_leaked(tables.rows["leaked"].collect()),
         *([note("sft"), *examples(shown)] if shown else []),
     ]
 

@@ -22,11 +22,14 @@ def drops(summary: Summary, tables: "Tables") -> list[Block]:
     """Tell of each rule its measurements, its bound, and the rows nearest to it on both sides."""
     if not summary["rules"]:
         return [note("no_rules")]
-    return [note("drops"), *(block for rule in summary["rules"] for block in _rule(rule, tables))]
+    return [
+        note("drops"),
+        *(block for rule in summary["rules"] for block in _rule(rule, summary["rows"]["samples"], tables)),
+    ]
 
 
-def _rule(rule: Summary, tables: "Tables") -> list[Block]:
-    name, samples = rule["rule"], tables.samples.height
+def _rule(rule: Summary, samples: int, tables: "Tables") -> list[Block]:
+    name = rule["rule"]
     facts = [
         ["Kept", bounds(rule)],
         ["First to drop", of(rule["dropped"], samples)],
@@ -40,7 +43,7 @@ def _rule(rule: Summary, tables: "Tables") -> list[Block]:
         drawn = charts.histogram(name, values, rule["minimum"], rule["maximum"])
     elif name in tables.matches:
         facts += _found(rule["found"])
-        drawn = _likeness(name, tables.matches[name]["measured"], rule["maximum"])
+        drawn = _likeness(name, tables.matches[name].select("measured").collect()["measured"], rule["maximum"])
     return [heading(code(name)), beside(drawn, figures(facts)), *_dropped(rule, tables), *_kept(rule, tables)]
 
 
@@ -71,7 +74,7 @@ def bounds(rule: Summary) -> str:
 
 def _dropped(rule: Summary, tables: "Tables") -> list[Block]:
     """Show the rows that a rule was the first to drop, those nearest to its bound first."""
-    first = tables.dropped.lazy().filter(pl.col("rule") == rule["rule"])
+    first = tables.rows["dropped"].filter(pl.col("rule") == rule["rule"])
     far = (
         pl.min_horizontal(
             (pl.col("measured") - bound).abs() for bound in (rule["minimum"], rule["maximum"]) if bound is not None
@@ -89,18 +92,18 @@ def _kept(rule: Summary, tables: "Tables") -> list[Block]:
     name = rule["rule"]
     if name in tables.matches:
         below = tables.matches[name].filter(pl.col("measured") < rule["maximum"])
-        near = below.sort("measured", "id", "other", descending=[True, False, False]).head(SIDE)
+        near = below.sort("measured", "id", "other", descending=[True, False, False]).head(SIDE).collect()
         rows = _rows(tables, [*near["id"], *near["other"]])
         return _side("kept, most alike first", [page.match(one, rows) for one in near.iter_rows(named=True)])
     if name not in tables.values:
         return []
-    near = _nearest(tables.values[name], rule["minimum"], rule["maximum"])
+    near = _nearest(tables.measured[name], rule["minimum"], rule["maximum"])
     rows = _rows(tables, near["id"].to_list())
     shown = [page.kept(rows[row], value) for row, value in near.iter_rows() if row in rows]
     return _side("kept by this rule, nearest to the bound first", shown)
 
 
-def _nearest(values: pl.DataFrame, minimum: float | None, maximum: float | None) -> pl.DataFrame:
+def _nearest(values: pl.LazyFrame, minimum: float | None, maximum: float | None) -> pl.DataFrame:
     """Give the `id` and `value` of what lies inside the bounds and nearest to one; the id decides among equals."""
     known = values.select("id", "value").filter(pl.col("value").is_finite())
     inside = [pl.lit(value=True)]
@@ -110,13 +113,13 @@ def _nearest(values: pl.DataFrame, minimum: float | None, maximum: float | None)
             inside.append(sign * (pl.col("value") - bound) >= 0)
             far.append((pl.col("value") - bound).abs())
     by = pl.min_horizontal(far) if far else pl.lit(0.0)
-    return known.filter(pl.all_horizontal(inside)).sort(by, "id").head(SIDE)
+    return known.filter(pl.all_horizontal(inside)).sort(by, "id").head(SIDE).collect()
 
 
 def _rows(tables: "Tables", ids: list[str]) -> dict[str, dict[str, Any]]:
     """Give the samples of these ids; names of rows outside the data are not among them."""
     columns = ("id", "prompt", "reply", "origin")
-    found = tables.samples.lazy().filter(pl.col("id").is_in(ids)).select(columns).collect()
+    found = tables.rows["samples"].filter(pl.col("id").is_in(ids)).select(columns).collect()
     return {row["id"]: row for row in found.iter_rows(named=True)}
 
 

@@ -6,6 +6,8 @@ import polars as pl
 
 from filters.split import clusters
 from filters.texts import text
+from pipelines.figures import lowest
+from schemas.rules import Shards
 
 LOOKED_AT = 2_000  # samples whose language is told
 QUANTILES = {"lowest": 0.0, "5 %": 0.05, "median": 0.5, "95 %": 0.95, "highest": 1.0}
@@ -14,26 +16,55 @@ SHORT = 25  # bytes of letters below which a language is a guess
 SURE = 0.5
 
 Told = dict[str, Any]
+TURNS = pl.col("prompt").list.len()
+FORMS = {
+    "one turn": TURNS == 1,
+    "several turns": TURNS > 1,
+    "with a system text": pl.col("prompt").list.eval(pl.element().struct.field("role")).list.contains("system"),
+    "with tools": pl.col("tools").is_not_null(),
+    "with a reply": pl.col("reply").is_not_null(),
+    "with ranked replies": pl.col("replies").list.len() > 0,
+    "with a reference": pl.col("reference").is_not_null(),
+}
 
 
-def sample_figures(samples: pl.DataFrame, kept: pl.DataFrame) -> Told:
-    """Give the lengths, languages, forms, checks and openings of all samples and of those that were kept."""
-    ids = kept.select("id", kept=pl.lit(value=True))
-    both = samples.join(ids, on="id", how="left", maintain_order="left").with_columns(pl.col("kept").fill_null(False))  # noqa: FBT003 - polars takes the value so
+def sample_figures(samples: Shards, kept: Shards) -> Told:
+    """Give the lengths, languages, forms, checks and openings of all samples and of those that were kept.
+
+    Some 100 bytes a sample are held, and the texts of those whose language is told.
+    """
+    ids = pl.concat([shard.select("id") for shard in kept]).with_columns(kept=pl.lit(value=True))
+    every = pl.concat([_about(shard) for shard in samples]).join(ids, on="id", how="left", maintain_order="left")
+    every = every.with_columns(pl.col("kept").fill_null(value=False))
+    stay = every.filter("kept")
     return {
-        "lengths": _lengths(samples) | {f"{name}, kept": told for name, told in _lengths(kept).items()},
-        "languages": _languages(both),
-        "forms": _forms(both),
-        "checks": _counted(both, pl.col("check").str.json_path_match("$.use").fill_null("none")),
-        "openings": _counted(both, _opening())[:OPENINGS],
+        "lengths": _lengths(every) | {f"{name}, kept": told for name, told in _lengths(stay).items()},
+        "languages": _languages(lowest((_texts(shard) for shard in samples), LOOKED_AT).join(ids, on="id", how="left")),
+        "forms": [{"name": name, "samples": int(every[name].sum()), "kept": int(stay[name].sum())} for name in FORMS],
+        "checks": _counted(every, pl.col("check")),
+        "openings": _counted(every, pl.col("opening"))[:OPENINGS],
     }
 
 
-def _lengths(samples: pl.DataFrame) -> Told:
-    """Give quantiles and mean of the characters of prompts and replies, and of the prompts' turns."""
-    measured = samples.select(
-        prompt=text("prompt").str.len_chars(), reply=pl.col("reply").str.len_chars(), turns=pl.col("prompt").list.len()
+def _texts(shard: pl.DataFrame) -> pl.DataFrame:
+    return shard.select("id", text=text("prompt").str.slice(0, 400))
+
+
+def _about(shard: pl.DataFrame) -> pl.DataFrame:
+    """Give what is counted of each sample."""
+    return shard.select(
+        "id",
+        prompt=text("prompt").str.len_chars(),
+        reply=pl.col("reply").str.len_chars(),
+        turns=pl.col("prompt").list.len(),
+        check=pl.col("check").str.json_path_match("$.use").fill_null("none"),
+        opening=_opening(),
+        **{name: form.fill_null(value=False) for name, form in FORMS.items()},
     )
+
+
+def _lengths(measured: pl.DataFrame) -> Told:
+    """Give quantiles and mean of the characters of prompts and replies, and of the prompts' turns."""
     names = {"prompt": "characters of the prompt", "reply": "characters of the reply", "turns": "turns of the prompt"}
     found: Told = {}
     for column, name in names.items():
@@ -44,42 +75,23 @@ def _lengths(samples: pl.DataFrame) -> Told:
     return found
 
 
-def _languages(samples: pl.DataFrame) -> Told:
+def _languages(some: pl.DataFrame) -> Told:
     """Count the likeliest language of the prompts of up to 2,000 samples, those of the lowest ids, which are hashes.
 
     What has fewer than 25 bytes of letters, or no language of probability 0.5, is "not told".
     """
     from filters.language import LANGUAGES, probabilities
 
-    some = samples.bottom_k(LOOKED_AT, by="id").select("kept", text=text("prompt").str.slice(0, 400))
     if some.is_empty():
         return {"looked_at": 0, "counts": []}
     found = probabilities(some["text"])
     likeliest = pl.Series([LANGUAGES[at] for at in found.argmax(axis=1)], dtype=pl.String)
     letters = pl.col("text").str.replace_all(r"\PL+", "").str.len_bytes() >= SHORT
     sure = letters & pl.Series(found.max(axis=1) >= SURE)
-    named = some.with_columns(language=pl.when(sure).then(likeliest).otherwise(pl.lit("not told")))
+    named = some.with_columns(
+        language=pl.when(sure).then(likeliest).otherwise(pl.lit("not told")), kept=pl.col("kept").fill_null(value=False)
+    )
     return {"looked_at": some.height, "counts": _counted(named, pl.col("language"))}
-
-
-def _forms(samples: pl.DataFrame) -> list[Told]:
-    """Count the samples of each form; a sample has several."""
-    turns = pl.col("prompt").list.len()
-    roles = pl.col("prompt").list.eval(pl.element().struct.field("role"))
-    forms = {
-        "one turn": turns == 1,
-        "several turns": turns > 1,
-        "with a system text": roles.list.contains("system"),
-        "with tools": pl.col("tools").is_not_null(),
-        "with a reply": pl.col("reply").is_not_null(),
-        "with ranked replies": pl.col("replies").list.len() > 0,
-        "with a reference": pl.col("reference").is_not_null(),
-    }
-    counts = samples.select(
-        *(form.fill_null(False).sum().alias(name) for name, form in forms.items()),  # noqa: FBT003 - likewise
-        *((form.fill_null(False) & pl.col("kept")).sum().alias(f"{name}, kept") for name, form in forms.items()),  # noqa: FBT003
-    ).row(0, named=True)
-    return [{"name": name, "samples": counts[name], "kept": counts[f"{name}, kept"]} for name in forms]
 
 
 def _opening() -> pl.Expr:

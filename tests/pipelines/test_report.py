@@ -129,36 +129,50 @@ def made(words: Words) -> tuple[dict[str, Any], Tables]:
     alike += [{"id": "s02", "other": words.file, "measured": 0.5, "span": words.span}]
     pair = told | {"chosen": [{"content": words.good}], "rejected": [{"content": words.bad}], "margin": 1.0}
     pair |= {"chosen_generator": words.model + "g", "rejected_generator": words.model + "b"}
-    tables = Tables(
-        samples=pl.DataFrame([sample | {"id": row} for row in rows], schema=SAMPLES),
-        quarantined=pl.DataFrame([bad | {"raw": words.bad}], schema=QUARANTINED),
-        kept=pl.DataFrame([sample | {"id": row} for row in rows[:18]], schema=SAMPLES),
-        dropped=pl.DataFrame([sample | short, sample | twin | {"also": [words.rule]}], schema=DROPPED),
-        candidates=pl.DataFrame(
-            [
-                {"id": one, "sample_id": row, "model": words.model + side, "status": "answered"}
-                | {"text": words.good if side == "g" else words.bad}
-                for one, row, side in both
-            ],
-            schema=CANDIDATES,
-        ),
-        scores=pl.DataFrame(
-            [
-                {"candidate_id": one, "sample_id": row, "score": float(side == "g"), "extracted": words.good + side}
-                | {"judge": "judges.math:final_answer", "status": words.reason}
-                for one, row, side in both
-            ],
-            schema=SCORES,
-        ),
-        comparisons=pl.DataFrame([compared(row, words) for row in rows[:18]], schema=COMPARISONS),
-        judgments=pl.DataFrame(schema=JUDGMENTS),
-        sft=pl.DataFrame([learned | {"id": f"t{at}"} for at in range(18)], schema=SFT),
-        preferences=pl.DataFrame([pair | {"id": f"p{at}"} for at in range(6)], schema=PREFERENCES),
-        leaked=pl.DataFrame([leak], schema=LEAKED),
-        matches={"filters.duplicates:near": pl.DataFrame(alike, schema=MATCHES)},
-        values={words.rule: pl.DataFrame({"id": rows, "value": [float(at) for at in range(1, 21)]})},
+    samples = pl.DataFrame([sample | {"id": row} for row in rows], schema=SAMPLES)
+    dropped = pl.DataFrame([sample | short, sample | twin | {"also": [words.rule]}], schema=DROPPED)
+    candidates = pl.DataFrame(
+        [
+            {"id": one, "sample_id": row, "model": words.model + side, "status": "answered"}
+            | {"text": words.good if side == "g" else words.bad}
+            for one, row, side in both
+        ],
+        schema=CANDIDATES,
     )
-    return summary_of(tables, words), tables
+    scores = pl.DataFrame(
+        [
+            {"candidate_id": one, "sample_id": row, "score": float(side == "g"), "extracted": words.good + side}
+            | {"judge": "judges.math:final_answer", "status": words.reason}
+            for one, row, side in both
+        ],
+        schema=SCORES,
+    )
+    comparisons = pl.DataFrame([compared(row, words) for row in rows[:18]], schema=COMPARISONS)
+    sft = pl.DataFrame([learned | {"id": f"t{at}"} for at in range(18)], schema=SFT)
+    preferences = pl.DataFrame([pair | {"id": f"p{at}"} for at in range(6)], schema=PREFERENCES)
+    values = pl.DataFrame({"id": rows, "value": [float(at) for at in range(1, 21)]})
+    looked_up = {"samples": samples, "kept": samples.head(18), "dropped": dropped, "sft": sft}
+    looked_up |= {"candidates": candidates, "scores": scores, "comparisons": comparisons}
+    looked_up |= {"judgments": pl.DataFrame(schema=JUDGMENTS), "leaked": pl.DataFrame([leak], schema=LEAKED)}
+    tables = Tables(
+        samples=cut(samples),
+        quarantined=cut(pl.DataFrame([bad | {"raw": words.bad}], schema=QUARANTINED)),
+        kept=cut(samples.head(18)),
+        dropped=cut(dropped),
+        sft=cut(sft),
+        preferences=cut(preferences),
+        pairs=figures.pairs_of(cut(preferences)),
+        values={words.rule: values.select("value")},
+        rows={name: table.lazy() for name, table in looked_up.items()},
+        measured={words.rule: values.lazy()},
+        matches={"filters.duplicates:near": pl.LazyFrame(alike, schema=MATCHES)},
+    )
+    return summary_of(tables, words, candidates, scores, comparisons), tables
+
+
+def cut(table: pl.DataFrame) -> list[pl.DataFrame]:
+    """Give a table in two shards."""
+    return [table.slice(0, table.height // 2), table.slice(table.height // 2)]
 
 
 def compared(row: str, words: Words) -> dict[str, Any]:
@@ -174,8 +188,10 @@ def rendered(words: Words) -> tuple[str, str]:
     return report.render(*made(words))
 
 
-def summary_of(tables: Tables, words: Words) -> dict[str, Any]:
-    verified = tables.scores.select("candidate_id", "score")
+def summary_of(
+    tables: Tables, words: Words, candidates: pl.DataFrame, scores: pl.DataFrame, comparisons: pl.DataFrame
+) -> dict[str, Any]:
+    verified = scores.select("candidate_id", "score")
     stages: dict[str, float] = {
         "asked": 1_300,
         "from_ledger": 20,
@@ -184,8 +200,10 @@ def summary_of(tables: Tables, words: Words) -> dict[str, Any]:
         "reply_tokens": 50_000,
     }
     stages |= {"cost": 12.5}
-    lengths = tables.candidates.select("id", characters=pl.col("text").str.len_chars())
-    found = sample_figures.match_figures(tables.matches["filters.duplicates:near"], 0.8, set(tables.samples["id"]))
+    lengths = candidates.select("id", characters=pl.col("text").str.len_chars())
+    found = sample_figures.match_figures(
+        tables.matches["filters.duplicates:near"].collect(), 0.8, {f"s{at:02}" for at in range(20)}
+    )
     match = {"rule": "filters.duplicates:near"}
     return {
         "name": words.source,
@@ -222,20 +240,18 @@ def summary_of(tables: Tables, words: Words) -> dict[str, Any]:
             match | {"kind": "match", "minimum": None, "maximum": 0.8, "dropped": 1, "broken": 1, "found": found},
         ],
         "requests": {**stages, "stages": {"generate": stages}},
-        "candidates": candidate_figures.candidate_figures(tables.candidates, verified),
+        "candidates": candidate_figures.candidate_figures(candidates, verified),
         "replies": {
-            "diversity": candidate_figures.diversity(
-                tables.candidates, tables.scores.select("candidate_id", "extracted")
-            ),
-            "finishes": candidate_figures.finishes(tables.candidates),
+            "diversity": candidate_figures.diversity(candidates, scores.select("candidate_id", "extracted")),
+            "finishes": candidate_figures.finishes(candidates),
         },
         "judges": {
-            "judges.math:final_answer": figures.verifier_figures(tables.scores),
-            words.judge: figures.judge_figures(tables.comparisons, verified)
-            | figures.length_figures(tables.comparisons.drop_nulls("score"), lengths)
+            "judges.math:final_answer": figures.verifier_figures(figures.verdict_counts(scores)),
+            words.judge: figures.judge_figures(comparisons, verified)
+            | figures.length_figures(comparisons.drop_nulls("score"), lengths)
             | {"cards": cards(words)},
         },
-        "preferences": pair_figures.preference_figures(tables.preferences),
+        "preferences": figures.preference_figures(tables.pairs) | pair_figures.alike(tables.preferences),
         "training": [{"method": "sft", "rows": 18, "steps": 40, "final_loss": 0.12345, "seconds": 125.0}],
         "evaluation": {
             "before": {"pass@1": 0.61, "interval": [0.58, 0.64], "tasks": 500, "samples": 8, "unscored": 1},
@@ -319,8 +335,12 @@ def test_what_a_recipe_has_not_is_said_and_no_chart_is_empty() -> None:
     summary, tables = made(Words())
     none = {"candidates": {}, "judges": {}, "preferences": {"pairs": 0}, "training": [], "evaluation": {}, "rules": []}
     none |= {"changes": {}, "replies": {"diversity": {}, "finishes": []}}
-    empty = {name: getattr(tables, name).head(0) for name in ("quarantined", "comparisons", "leaked", "kept")}
-    html, markdown = report.render(summary | none, replace(tables, **empty))
+    rows = {
+        name: table.head(0) if name in {"comparisons", "leaked", "kept"} else table
+        for name, table in tables.rows.items()
+    }
+    nothing = replace(tables, quarantined=[pl.DataFrame(schema=QUARANTINED)], rows=rows)
+    html, markdown = report.render(summary | none, nothing)
     assert "<svg" not in html
     for text in (text_of(html), markdown.replace("\\", "")):
         for said in ["has no judges.", "trains no model.", "made no preference pairs.", "Every record could be read."]:

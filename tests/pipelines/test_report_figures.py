@@ -62,10 +62,11 @@ def pairs(*sides: tuple[str, str]) -> pl.DataFrame:
 
 
 def test_sides_that_differ_in_case_or_marks_alone_are_near_identical() -> None:
-    told = pair_figures.preference_figures(pairs(("Yes, 5.", "yes 5"), ("It is five.", "No idea")))
+    two = [pairs(("Yes, 5.", "yes 5"), ("It is five.", "No idea"))]
+    told = figures.preference_figures(figures.pairs_of(two)) | pair_figures.alike(two)
     assert (told["same_words"], told["near_identical"]) == (1, 1)
     assert (told["same_generator"], told["on_policy"]) == (0.5, 0.5)
-    assert pair_figures.near_identical(pairs(("a b", "c d"), ("A b", "a B")), 5)["id"].to_list() == ["p1"]
+    assert pair_figures.near_identical([pairs(("a b", "c d"), ("A b", "a B"))], 5)["id"].to_list() == ["p1"]
 
 
 def test_a_judge_that_always_prefers_the_longer_reply_is_told_and_equal_lengths_are_left_out() -> None:
