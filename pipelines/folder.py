@@ -36,7 +36,7 @@ LINKED = {
     "grow": ["lineage", "unread"],
     "curate": ["kept", "dropped"],
     "generate": ["candidates"],
-    "select": ["sft", "preferences", "plain", "unpaired", "grpo", "leaked"],
+    "select": ["sft", "preferences", "plain", "unpaired", "grpo", "leaked", "overridden"],
 }
 CODE = tuple(f"pipelines.{module}" for module in ("folder", "figures", "report", "page", "charts", "closing", "trust"))
 TEMPLATES = Path(__file__).with_name("templates")
@@ -180,6 +180,7 @@ def summarise(recipe: Recipe, folder: Path, made: dict[str, Stored], tables: Tab
             "preferences": tables.preferences.height,
             "unpaired": made["select"].facts["unpaired"],
             "leaked": made["select"].facts["leaked"],
+            "overridden": made["select"].facts["overridden"],
         },
         "prompts": made["grow"].facts["methods"] if "grow" in made else [],
         "rules": curated["rules"],
@@ -187,6 +188,7 @@ def summarise(recipe: Recipe, folder: Path, made: dict[str, Stored], tables: Tab
         "candidates": figures.candidate_figures(tables.candidates, verified(tables.scores)),
         "judges": _judges(tables),
         "preferences": figures.preference_figures(tables.preferences),
+        "reviews": made["select"].facts["reviews"],
         "training": [stored.facts for name, stored in made.items() if name.startswith("train ")],
         "evaluation": _evaluation(made),
         "edits": made["edit"].facts["edits"] if "edit" in made else {},

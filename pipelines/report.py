@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from pipelines import charts, outcome, page, trust
-from pipelines.closing import number, of, percent, result, share
+from pipelines.closing import number, of, percent, result, reviewed, share
 from pipelines.figures import reply_lengths, unchecked
 from pipelines.page import Block, Cell, bar, beside, code, examples, figures, heading, note, table, words
 
@@ -28,7 +28,7 @@ def render(summary: Summary, tables: "Tables") -> tuple[str, str]:
         "Quarantine": _quarantine(tables.quarantined),
         "Candidates": _candidates(summary["candidates"]),
         "Judges": _judges(summary["judges"]),
-        "Preferences": _preferences(summary["preferences"], tables.preferences),
+        "Preferences": [*_reviews(summary["reviews"]), *_preferences(summary["preferences"], tables.preferences)],
         "Training": outcome.training(summary["training"]),
         "Evaluation": outcome.evaluation(summary["evaluation"]),
         "Cost": outcome.cost(summary),
@@ -240,6 +240,13 @@ def _statuses(told: Summary) -> Cell:
     return [
         part for at, (status, count) in found for part in (", " * (at > 0), code(status), f" {number(count)}")
     ] or "0"
+
+
+def _reviews(told: Summary | None) -> list[Block]:
+    if told is None:
+        return []
+    names = [part for at, name in enumerate(told["people"]) for part in (", " * (at > 0), code(name))]
+    return [words("Changed by ", reviewed(told), ", by ", *names, "."), note("reviews")]
 
 
 def _preferences(told: Summary, pairs: pl.DataFrame) -> list[Block]:

@@ -21,17 +21,26 @@ def read(
     *,
     person: Annotated[str | None, Parameter(name="--as", help="The reviewer; the page asks, unless told.")] = None,
     people: People = 2,
+    order: Literal["telling", "drawn"] = "telling",
     seed: int = 0,
     port: Port = 0,
     out: Out = Path("runs"),
 ) -> None:
-    """Serve the page until it is interrupted; open the address that is shown. Every verdict is saved at once."""
+    """Serve the page until it is interrupted; open the address that is shown. Every verdict is saved at once.
+
+    Parameters
+    ----------
+    order
+        What is read first: what tells most of the judges, or drawn, which a judge's card needs.
+    seed
+        By which sides and order are drawn.
+    """
     from pipelines.review.reading import Review
     from pipelines.review.serve import name_of, serve
 
-    review = Review(folder_of(run, out), seed=seed, people=people)
-    print(f"verdicts: {review.verdicts.file}", flush=True)
-    serve(review, port=port, person=person and name_of(person), say=lambda address: print(address, flush=True))
+    review = Review(folder_of(run, out), seed=seed, people=people, order=order)
+    say(f"verdicts: {review.verdicts.file}")
+    serve(review, port=port, person=person and name_of(person), say=say)
 
 
 @app.command
@@ -50,9 +59,9 @@ def export(
 
     review = Review(folder_of(run, out), seed=seed)
     if to.suffix == ".csv":
-        print(f"{to}: {labels.export(review, deck, to):,} verdicts")
+        say(f"{to}: {labels.export(review, deck, to):,} verdicts")
     else:
-        print(f"{to}: {argilla.export(review, deck, to, count=count):,} records")
+        say(f"{to}: {argilla.export(review, deck, to, count=count):,} records")
 
 
 @app.command(name="import")
@@ -73,7 +82,7 @@ def take(
         added, known, strange = labels.take(review, deck, file)
     else:
         added, known, strange = argilla.take(review, deck, file, users)
-    print(f"{added:,} verdicts added, {known:,} were known, {strange:,} are of nothing in this run")
+    say(f"{added:,} verdicts added, {known:,} were known, {strange:,} are of nothing in this run")
 
 
 @app.command
@@ -92,7 +101,7 @@ def agreement(
 
     verdicts = read_verdicts(file_of(folder_of(run, out)))
     told = {deck: measured(verdicts.said(deck), deck) for deck in DECKS}
-    print(orjson.dumps(told, option=orjson.OPT_INDENT_2).decode() if json else words(told))
+    say(orjson.dumps(told, option=orjson.OPT_INDENT_2).decode() if json else words(told))
 
 
 def folder_of(run: str, out: Path) -> Path:
@@ -106,8 +115,7 @@ def folder_of(run: str, out: Path) -> Path:
     raise GristmillError(f"no finished run {run!r} in {out}, nor a run's folder of that name; there are: {known}")
 
 
-def print(text: str, *, flush: bool = False) -> None:  # noqa: A001 - what the command line says
-    """Say a line on standard output."""
-    sys.stdout.write(f"{text}\n")
-    if flush:
-        sys.stdout.flush()
+def say(text: str) -> None:
+    """Print, and at once: the page's address is waited for."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()

@@ -10,6 +10,7 @@ import polars as pl
 from pipelines.decontaminate import contaminating, decontaminated
 from pipelines.generate import SOURCE
 from pipelines.held_out import write_split
+from pipelines.review.override import authored, authored_replies, counts, digest, overrule, settled, votes_in
 from pipelines.scored import load_scored
 from pipelines.sections import FilterPart, SelectPart
 from pipelines.store import Stored, code_version, once, part_version, shards, write_table
@@ -18,6 +19,7 @@ from schemas.parts import load
 from schemas.tables import (
     GRPO,
     LEAKED,
+    OVERRIDDEN,
     PLAIN,
     PREFERENCES,
     SAMPLES,
@@ -26,7 +28,9 @@ from schemas.tables import (
 )
 
 DEFAULT = "pipelines.select:best_and_worst"
-CODE = tuple(f"pipelines.{module}" for module in ("decontaminate", "held_out", "scored", "training_layouts"))
+CODE = tuple(
+    f"pipelines.{module}" for module in ("decontaminate", "held_out", "review.override", "scored", "training_layouts")
+)
 OWN = -1  # the number of the reply that a sample came with, among the candidates
 
 
@@ -98,20 +102,23 @@ def select(
     """Make the datasets in all layouts; without judges `sft` holds the kept rows' own replies.
 
     What was picked is held against the benchmarks by those of the recipe's `filters` that are rules on contamination:
-    a candidate that gives one away is in the table `leaked` and in no dataset.
+    a candidate that gives one away is in the table `leaked` and in no dataset. What people said otherwise of, in the
+    file `reviews`, is in the table `overridden`.
     """
+    votes = votes_in(Path(part.reviews)) if part.reviews else []
     checks = contaminating(filters) if benchmarks else {}
     question = {
         "samples": curated.key,
         "candidates": generated.key,
         "scores": [stored.key for stored in scored],
-        "select": part.model_dump(),
+        "select": part.model_dump(exclude={"reviews"}),
         "contamination": {
             "benchmarks": [one.key for one in benchmarks],
             "rules": {name: one.model_dump() for name, (one, _rule) in checks.items()},
             "code": part_version(*(one.use.partition(":")[0] for one, _rule in checks.values())),
         },
         "code": code_version(part.use.partition(":")[0], *CODE, __name__),
+        **({"reviews": digest(votes)} if part.reviews else {}),
     }
 
     def build(folder: Path) -> dict[str, Any]:
@@ -120,10 +127,20 @@ def select(
         chosen = load(part.use, part.arguments)(candidates) if picks else _own_replies(candidates)
         known = [shard for one in benchmarks for shard in shards(one, "samples", SAMPLES)]
         rules = {name: rule for name, (_part, rule) in checks.items()}
-        picked, leaked = decontaminated(_learnable(chosen, candidates, samples), candidates, samples, rules, known)
         rule = part.use if picks else "the reply that came with the data"
-        counts = {"leaked": write_table(folder, "leaked", leaked, LEAKED)}
-        return counts | write_selection(folder, picked, candidates, samples, rule=rule, held_out=part.held_out)
+        learnable = _learnable(chosen, candidates, samples)
+        changed, reviews = pl.DataFrame(schema=OVERRIDDEN), None
+        if part.reviews:
+            said = settled(votes)
+            after = overrule((learnable.sft, learnable.pairs), candidates, said, rule)
+            learnable, changed, reviews = Selection(after.sft, after.pairs), after.changed, counts(after.outcomes, said)
+        picked, leaked = decontaminated(learnable, candidates, samples, rules, known)
+        apart = {"leaked": write_table(folder, "leaked", leaked, LEAKED)}
+        apart |= {"overridden": write_table(folder, "overridden", changed, OVERRIDDEN)}
+        told = write_selection(
+            folder, picked, candidates, samples, rule=rule, held_out=part.held_out, overridden=changed
+        )
+        return apart | told | {"reviews": reviews}
 
     return once(store, "select", question, build)
 
@@ -136,19 +153,21 @@ def write_selection(
     *,
     rule: str,
     held_out: float = 0.0,
+    overridden: pl.DataFrame | None = None,
 ) -> dict[str, Any]:
     """Write what was picked in every layout; gives each one's rows, and how many of them are held out.
 
-    `labelled` are the samples whose replies came with scores.
+    `labelled` are the samples whose replies came with scores; the rows that people decided (`overridden`) name them.
     """
     from pipelines.training_layouts import grpo_rows, plain_rows, unpaired_rows
 
     sft = sft_rows(picked.sft, candidates, samples, rule)
+    changed = pl.DataFrame(schema=OVERRIDDEN) if overridden is None else overridden
     tables = {
         "sft": (sft, SFT),
-        "preferences": (preference_rows(picked.pairs, candidates, samples, rule), PREFERENCES),
+        "preferences": (authored(preference_rows(picked.pairs, candidates, samples, rule), changed), PREFERENCES),
         "plain": (plain_rows(sft), PLAIN),
-        "unpaired": (unpaired_rows(picked, candidates, samples, rule), UNPAIRED),
+        "unpaired": (authored_replies(unpaired_rows(picked, candidates, samples, rule), changed), UNPAIRED),
         "grpo": (grpo_rows(samples), GRPO),
     }
     apart = {

@@ -36,3 +36,21 @@ def _two(units: dict[str, dict[str, float]], one: str, other: str) -> dict[str, 
     same = sum(a == b for a, b in shared) / len(shared) if shared else None
     beyond = kappa([a for a, _ in shared], [b for _, b in shared])
     return {"people": [one, other], "both": len(shared), "same": same, "kappa": beyond}
+
+
+def words(told: dict[str, dict[str, Any]]) -> str:
+    """Give the agreement on each deck for the terminal."""
+    return "\n".join(line for deck, one in told.items() for line in _words(deck, one)) or "nothing was judged yet"
+
+
+def _words(deck: str, told: dict[str, Any]) -> list[str]:
+    if not told["things"]:
+        return []
+    counts = ", ".join(f"{name} {count:,}" for name, count in told["people"].items())
+    lines = [f"{deck}: {told['things']:,} judged, {told['by_several']:,} by several ({counts})"]
+    lines += [f"  Krippendorff's alpha: {told['alpha']:.3f}"] if told["alpha"] is not None else []
+    for two in told["pairs"]:
+        if two["both"]:
+            beyond = "" if two["kappa"] is None else f", kappa {two['kappa']:.3f}"
+            lines.append(f"  {' and '.join(two['people'])}: the same on {two['same']:.1%} of {two['both']:,}{beyond}")
+    return lines

@@ -13,7 +13,7 @@ DECK = {  # columns of a deck beside its ids
     "source": pl.String(),
     "rule": pl.String(),  # that picked the pair or the reply, or dropped the sample; null where none did
     "score": pl.Float64(),  # of a pair its margin, of a dropped sample what the rule measured
-    "apart": pl.Float64(),  # how far its judges are apart: 1 the farthest, 0.5 a side against a tie; null of fewer than two
+    "apart": pl.Float64(),  # how far its judges are apart: 0.5 a side against a tie, 1 the farthest; null of one
     "far": pl.Float64(),  # the judge's score from the one that its card trusts; null without a card
 }
 IDS = {"pairs": ("a_id", "b_id"), "replies": ("candidate_id",), "dropped": ("sample_id",)}
@@ -24,7 +24,7 @@ def deck(folder: Path, name: str) -> pl.DataFrame:
     rows = {"pairs": _pairs, "replies": _replies, "dropped": _dropped}[name](folder)
     key = pl.concat_str(*IDS[name], separator=".")
     rows = rows.with_columns(key=key).sort("key").unique("key", keep="first", maintain_order=True)
-    return rows.select(*dict.fromkeys([*IDS[name], *DECK])).cast({name: kind for name, kind in DECK.items()})
+    return rows.select(*dict.fromkeys([*IDS[name], *DECK])).cast(dict(DECK.items()))
 
 
 def table(folder: Path, name: str) -> pl.LazyFrame | None:
@@ -40,7 +40,7 @@ def _sources(folder: Path) -> pl.DataFrame:
 
 
 def first_ids(candidates: pl.LazyFrame) -> pl.DataFrame:
-    """Give for each answered candidate (`id`) the first of its sample with the same text (`first`), as judges are asked."""
+    """Give for each answered candidate (`id`) the first of its sample with its text (`first`): judges are asked it."""
     rows = candidates.filter(pl.col("status") == "answered").select("id", "sample_id", text=pl.col("text").hash())
     return rows.with_columns(first=pl.col("id").first().over("sample_id", "text")).select("id", "first").collect()
 
@@ -66,8 +66,8 @@ def _pairs(folder: Path) -> pl.DataFrame:
     voices = [chosen.select(*ids, said="side"), said.select(*ids, "said"), _members(folder, first)]
     apart = _apart([*voices, _scored_sides(folder, every)], said.filter("wavers"))
     for more in (chosen.select(*ids, "rule", "score"), apart, _far(folder, said, ids)):
-        more = more.unique(ids, keep="first", maintain_order=True)
-        every = every.join(more, on=ids, how="left", maintain_order="left")
+        one = more.unique(ids, keep="first", maintain_order=True)
+        every = every.join(one, on=ids, how="left", maintain_order="left")
     return every.join(_sources(folder), on="sample_id", how="left", maintain_order="left")
 
 
@@ -160,7 +160,9 @@ def _far(folder: Path, said: pl.DataFrame, ids: list[str]) -> pl.DataFrame:
         for card in cards
         if card.get("kind") == kind and card["trusted"]["score"] is not None
     }
-    least = pl.DataFrame({"judge": list(trusted), "least": list(trusted.values())}, {"judge": pl.String, "least": pl.Float64})
+    least = pl.DataFrame(
+        {"judge": list(trusted), "least": list(trusted.values())}, {"judge": pl.String, "least": pl.Float64}
+    )
     size = pl.col("said").abs() if kind == "pairs" else pl.col("said")
     known = said.drop_nulls("said").join(least, on="judge")
     return known.group_by(ids).agg(far=(size - pl.col("least")).abs().min())

@@ -32,8 +32,14 @@ class Wanted:
         return deck.filter(pl.lit(value=True), *(one for one in asked if one is not None))
 
 
-def in_reading_order(deck: pl.DataFrame, seed: int) -> pl.DataFrame:
-    """Put a deck into the order in which it is read: the same deck and seed have the same order.
+def drawn_order(deck: pl.DataFrame, seed: int) -> pl.DataFrame:
+    """Put a deck into a drawn order: what was read so far is a fair sample of it, as a judge's card needs one."""
+    drawn = pl.Series("drawn", [content_id(seed, key) for key in deck["key"].to_list()], dtype=pl.String)
+    return deck.with_columns(drawn).sort("drawn").drop("drawn")
+
+
+def telling_order(deck: pl.DataFrame, seed: int) -> pl.DataFrame:
+    """Put a deck into the order of what tells most: the same deck and seed have the same order.
 
     First come those of which judges say the opposite, then those where one says tie or names whichever came first, then
     the tenth with the smallest margin (of pairs), then the tenth nearest to the score from which on the judge is
@@ -51,11 +57,9 @@ def in_reading_order(deck: pl.DataFrame, seed: int) -> pl.DataFrame:
         .then(3)
         .otherwise(4)
     )
-    drawn = pl.Series([content_id(seed, key) for key in deck["key"].to_list()], dtype=pl.String)
-    ranked = deck.with_columns(turn=turn, drawn=drawn).sort("turn", "drawn")
+    ranked = drawn_order(deck, seed).with_columns(turn=turn)
     place = pl.int_range(pl.len()).over("turn", "source", "rule")
-    ranked = ranked.with_columns(place=place).sort("turn", "place", "drawn")
-    return ranked.drop("turn", "place", "drawn")
+    return ranked.with_columns(place=place).sort("turn", "place", maintain_order=True).drop("turn", "place")
 
 
 def _lowest(column: str) -> pl.Expr:

@@ -1,20 +1,21 @@
 """A run opened for review: its decks in reading order, its texts by id, and what people said of them."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 
 from pipelines.closing import shortened, visible
-from pipelines.review.decks import IDS, deck, table
-from pipelines.review.order import Wanted, first_is_a, in_reading_order
+from pipelines.review.decks import deck, table
+from pipelines.review.order import Wanted, drawn_order, first_is_a, telling_order
 from pipelines.review.verdicts import DECKS, SKIP, Said, VerdictFile, file_of, key_of, now
 from schemas.errors import InputError
 
 LONGEST_TEXT = 100_000  # characters that are shown
-SIDES = {"first", "second"}
+SIDES = ("first", "second")
 
 
 @dataclass
@@ -40,6 +41,11 @@ class Texts:
             raise InputError(f"{self.folder}/{self.name} has no row {name!r}")
         return self._rows.slice(at[0], 1).collect().row(0, named=True)
 
+    def column(self, column: str, names: Iterable[str]) -> dict[str, Any]:
+        """Give one column of many rows, by id."""
+        wanted = pl.LazyFrame({"id": list(dict.fromkeys(names))}, {"id": pl.String})
+        return dict(self._rows.select("id", column).join(wanted, on="id", how="semi").collect().iter_rows())
+
 
 @dataclass
 class Review:
@@ -51,21 +57,24 @@ class Review:
     folder: Path
     seed: int = 0
     people: int = 2
+    order: Literal["telling", "drawn"] = "telling"
     verdicts: VerdictFile = field(init=False)
     decks: dict[str, pl.DataFrame] = field(default_factory=dict)
+    tables: dict[str, Texts] = field(init=False)
 
     def __post_init__(self) -> None:
         self.folder = self.folder.resolve()
         self.verdicts = VerdictFile(file_of(self.folder))
         self.verdicts.refresh()
-        self._texts = {name: Texts(self.folder, name) for name in ("candidates", "kept", "dropped")}
+        self.tables = {name: Texts(self.folder, name) for name in ("candidates", "kept", "dropped")}
 
     def deck(self, name: str) -> pl.DataFrame:
         """Give a deck in reading order. Raises `InputError` for a name that is none."""
         if name not in DECKS:
             raise InputError(f"no deck {name!r}; there are: {', '.join(DECKS)}")
         if name not in self.decks:
-            self.decks[name] = in_reading_order(deck(self.folder, name), self.seed)
+            ordered = drawn_order if self.order == "drawn" else telling_order
+            self.decks[name] = ordered(deck(self.folder, name), self.seed)
         return self.decks[name]
 
     def open_to(self, name: str, person: str, wanted: Wanted) -> pl.DataFrame:
@@ -88,12 +97,12 @@ class Review:
 
     def item(self, name: str, key: str, person: str) -> dict[str, Any]:
         """Give the texts of a thing as the person is shown them: of a pair nothing tells which one was chosen."""
-        ids = self.ids(name, key)
-        row = self.deck(name).row(by_predicate=pl.col("key") == key, named=True)
-        sample = self._texts["dropped" if name == "dropped" else "kept"].row(row["sample_id"])
-        if name == "pairs" and not first_is_a(self.seed, person, key):
-            ids = ids[::-1]
-        replies = [sample["reply"]] if name == "dropped" else [self._texts["candidates"].row(one)["text"] for one in ids]
+        row = self.row(name, key)
+        sample = self.tables["dropped" if name == "dropped" else "kept"].row(row["sample_id"])
+        order = self.sides(name, key, person)
+        replies = (
+            [sample["reply"]] if name == "dropped" else [self.tables["candidates"].row(one)["text"] for one in order]
+        )
         known = self.verdicts.current.get((name, key, person))
         return {
             "deck": name,
@@ -106,56 +115,59 @@ class Review:
             "note": known["note"] if known else "",
         }
 
-    def ids(self, name: str, key: str) -> list[str]:
-        """Give the ids of a thing. Raises `InputError` for one that is not in the deck."""
-        ids = key.split(".")
-        if len(ids) != len(IDS[name]) or not (self.deck(name)["key"] == key).any():
+    def row(self, name: str, key: str) -> dict[str, Any]:
+        """Give a thing's row of its deck. Raises `InputError` for one that is not in it."""
+        rows = self.deck(name).filter(pl.col("key") == key)
+        if rows.is_empty():
             raise InputError(f"this run has no such thing among its {name}: {key!r}")
-        return ids
+        return rows.row(0, named=True)
+
+    def sides(self, name: str, key: str, person: str) -> list[str]:
+        """Give a thing's ids in the order in which the person is shown them."""
+        ids = key.split(".")
+        return ids[::-1] if name == "pairs" and not first_is_a(self.seed, person, key) else ids
 
     def judge(self, name: str, key: str, person: str, verdict: str, note: str = "") -> Said:
         """Save what a person says of a thing; of a pair `first` or `second`, as the person was shown them.
 
         Raises `InputError` for a verdict that can't be given of it.
         """
-        ids = self.ids(name, key)
-        first = None
-        if name == "pairs":
-            a_first = first_is_a(self.seed, person, key)
-            first = ids[0] if a_first else ids[1]
-            if verdict in SIDES:
-                verdict = "a" if (verdict == "first") == a_first else "b"
-            elif verdict in {"a", "b"}:
-                raise InputError("of a pair it is said whether the first or the second is better")
+        row, order = self.row(name, key), self.sides(name, key, person)
+        if name == "pairs" and verdict in SIDES:
+            better = order[SIDES.index(verdict)]
+            verdict = "a" if better == row["a_id"] else "b"
+        elif name == "pairs" and verdict in {"a", "b"}:
+            raise InputError("of a pair it is said whether the first or the second is better")
         if verdict not in DECKS[name]:
             raise InputError(f"{verdict!r} is no verdict on {name}")
-        sample = self.deck(name).row(by_predicate=pl.col("key") == key, named=True)["sample_id"]
-        return self._add(name, ids, sample, person, verdict, note, first)
+        said = self.said(name, key, row["sample_id"], person, verdict) | {"note": note, "order": self.order}
+        if name == "pairs":
+            said["first"] = order[0]
+        self.verdicts.add(said)
+        return said
+
+    def said(self, name: str, key: str, sample: str, person: str, verdict: str) -> Said:
+        """Give a statement, as one that was taken in from a file is stored."""
+        return {
+            "deck": name,
+            "ids": key.split("."),
+            "sample_id": sample,
+            "person": person,
+            "verdict": verdict,
+            "note": "",
+            "first": None,
+            "at": now(),
+            "run": self.folder.name,
+            "order": "file",
+        }
 
     def undo(self, person: str) -> Said | None:
         """Take back what a person said last; gives it, or null where nothing is left to take back."""
         self.verdicts.refresh()
         last = self.verdicts.last_of(person)
         if last is not None:
-            self._add(last["deck"], last["ids"], last["sample_id"], person, None, last["note"], last["first"])
+            self.verdicts.add(last | {"verdict": None, "at": now()})
         return last
-
-    def _add(
-        self, name: str, ids: list[str], sample: str, person: str, verdict: str | None, note: str, first: str | None
-    ) -> Said:
-        said: Said = {
-            "deck": name,
-            "ids": ids,
-            "sample_id": sample,
-            "person": person,
-            "verdict": verdict,
-            "note": note,
-            "first": first,
-            "at": now(),
-            "run": self.folder.name,
-        }
-        self.verdicts.add(said)
-        return said
 
     def choices(self, name: str) -> dict[str, Any]:
         """Give by what a deck can be narrowed: its sources, its rules, the range of its scores."""

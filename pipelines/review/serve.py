@@ -20,7 +20,11 @@ from pipelines.review.verdicts import DECKS, LONGEST_NAME, LONGEST_NOTE, key_of
 from schemas.errors import GristmillError
 
 PAGE = Path(__file__).with_name("page")
-KINDS = {".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".css": "text/css; charset=utf-8"}
+KINDS = {
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+}
 LONGEST_BODY = 64 << 10
 HEADER = "x-review-token"
 HEADERS = {
@@ -87,7 +91,11 @@ def guarded(inner: Application, token: str, port: int) -> Application:
                 message["headers"] = [*message["headers"], *more]
             await send(message)
 
-        asked = inner if known else Response("this address needs the token that ./mill review showed", 403, media_type="text/plain")
+        asked = (
+            inner
+            if known
+            else Response("this address needs the token that ./mill review showed", 403, media_type="text/plain")
+        )
         await asked(scope, receive, with_headers)
 
     return answer
@@ -224,7 +232,9 @@ def serve(review: Review, *, port: int = 0, person: str | None = None, say: Call
         try:
             bound.bind(("127.0.0.1", port))
         except OSError as error:
-            raise AskedError(f"port {port} of 127.0.0.1 can't be had: {error.strerror}; name another by --port") from error
+            raise AskedError(
+                f"port {port} of 127.0.0.1 can't be had: {error.strerror}; name another by --port"
+            ) from error
         port = bound.getsockname()[1]
         token = secrets.token_urlsafe(24)
         config = uvicorn.Config(

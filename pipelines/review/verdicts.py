@@ -37,6 +37,9 @@ class Said(TypedDict):
     first: str | None  # the id of the reply that was shown first
     at: str  # UTC
     run: str  # the version that was read
+    order: (
+        str  # in which it was given: by what tells most ("telling"), drawn ("drawn"), or taken in from a file ("file")
+    )
 
 
 Place = tuple[str, str, str]  # deck, key and person
@@ -68,16 +71,16 @@ class VerdictFile:
         self._line = 0
         self._lock = threading.RLock()
 
-    def add(self, said: Said) -> None:
-        """Add one statement: it is on the disk when this returns."""
+    def add(self, *said: Said) -> None:
+        """Add statements: they are on the disk when this returns."""
         with self._lock, self._opened() as file:
             whole = _whole(file)
             if whole < os.fstat(file).st_size:  # a killed process left part of a line, which it never called saved
                 os.ftruncate(file, whole)
             os.lseek(file, 0, os.SEEK_END)
-            line = orjson.dumps(said, option=orjson.OPT_APPEND_NEWLINE)
-            while line:
-                line = line[os.write(file, line) :]
+            lines = b"".join(orjson.dumps(one, option=orjson.OPT_APPEND_NEWLINE) for one in said)
+            while lines:
+                lines = lines[os.write(file, lines) :]
             os.fsync(file)
             self.refresh()
 

@@ -131,7 +131,9 @@ function turn(one, plain) {
 
 function text(given) {
   if (given === null) return make("p", { class: "text none" }, "no reply");
-  return given ? make("p", { class: "text", dir: "auto" }, given) : make("p", { class: "text none" }, "empty");
+  if (given === "") return make("p", { class: "text none" }, "empty");
+  if (given.trim() === "") return make("p", { class: "text none" }, `${given.length.toLocaleString("en")} blanks and nothing else`);
+  return make("p", { class: "text", dir: "auto" }, given);
 }
 
 function verdictButton([verdict, label, keys, main]) {
@@ -172,7 +174,7 @@ async function undo() {
 
 function showProgress() {
   const own = now.state.own[now.deck];
-  at("progress").textContent = `${now.person}: ${own.toLocaleString("en")} judged, ${now.left.toLocaleString("en")} left`;
+  at("progress").textContent = `${now.person}: ${own.toLocaleString("en")} read, ${now.left.toLocaleString("en")} left`;
   const told = now.state.agreement[now.deck];
   const figure = (value) => (value === null ? "none yet" : value.toFixed(3));
   at("agreement").textContent = told.by_several

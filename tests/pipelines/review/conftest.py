@@ -52,6 +52,7 @@ class Page:
         self.call("Emulation.setDeviceMetricsOverride", **size)
         self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
         self.call("Page.navigate", url=address)
+        self.wait("document.readyState === 'complete'")
 
     def ask(self, expression: str) -> Any:
         """Give the value of an expression in the page."""
@@ -114,9 +115,7 @@ class Page:
 
     def requested(self) -> list[str]:
         """Give the addresses that the page asked for."""
-        return [
-            one["params"]["request"]["url"] for one in self.events if one["method"] == "Network.requestWillBeSent"
-        ]
+        return [one["params"]["request"]["url"] for one in self.events if one["method"] == "Network.requestWillBeSent"]
 
 
 @pytest.fixture(scope="session")
