@@ -8,7 +8,7 @@ import polars as pl
 
 from pipelines.generate import SOURCE
 from pipelines.integrity import Finding
-from pipelines.review.override import JUDGE, LOSES, WINS
+from pipelines.review.override import AUTHOR, JUDGE, LOSES, WINS
 from pipelines.scored import table_of
 from pipelines.select import hashed
 from schemas.chats import content_id
@@ -74,8 +74,7 @@ def _unsaid(root: Path, ours: pl.DataFrame) -> pl.DataFrame:
     if not (root / "overridden").is_dir():
         return ours
     said = _table(root / "overridden").filter(pl.col("done") == "flipped")
-    judge = pl.lit(JUDGE) + pl.col("people").list.join(", ")
-    known = said.select(chosen_id="rejected_id", rejected_id="candidate_id", judge=judge)
+    known = said.select(chosen_id="rejected_id", rejected_id="candidate_id", judge=AUTHOR)
     known = known.with_columns(chosen_score=pl.lit(WINS), rejected_score=pl.lit(LOSES))
     return ours.join(known, on=known.columns, how="anti", maintain_order="left")
 

@@ -15,7 +15,8 @@ from pipelines.review.verdicts import SKIP, key_of, read_verdicts
 from schemas.chats import content_id
 from schemas.tables import OVERRIDDEN
 
-JUDGE = "review: "  # before the names of the people in a row's `judge`
+JUDGE = "review:"  # before each name of the people in a row's `judge`
+AUTHOR = pl.lit(JUDGE) + pl.col("people").list.join(f", {JUDGE}")
 WINS, LOSES = 1.0, -1.0  # the scores of a pair that people decided, as of any comparison
 OF_PAIRS = {"a": 1.0, "b": -1.0, "tie": 0.0, "both_bad": 0.0}
 OUTCOMES = ("confirmed", "flipped", "removed", "sft_confirmed", "sft_removed", "split")
@@ -44,7 +45,7 @@ class Vote:
 
 @dataclass(frozen=True)
 class Overruled:
-    """A selection after people: the ids left, what was changed (`OVERRIDDEN`), and the `outcome` of each one told of."""
+    """A selection after people: the ids left, what changed (`OVERRIDDEN`), and the `outcome` of each one told of."""
 
     sft: pl.DataFrame
     pairs: pl.DataFrame
@@ -75,7 +76,7 @@ def digest(votes: Sequence[Vote]) -> str:
 def overrule(
     picked: tuple[pl.DataFrame, pl.DataFrame], candidates: pl.DataFrame, told: pl.DataFrame, rule: str
 ) -> Overruled:
-    """Apply what most people said (`settled`) to what was picked, `id` for SFT and pairs; where they are split it stays.
+    """Apply what most people said (`settled`) to the ids for SFT and the pairs; where they are split it stays.
 
     A pair whose rejected reply people prefer is flipped; one that they call a tie, or of which both are bad, is taken
     out; a reply for SFT that they call bad is taken out. What was said of a text holds for all candidates with it.
@@ -164,7 +165,7 @@ def _changed(rows: pl.DataFrame, candidates: pl.DataFrame, rule: str) -> pl.Data
 def authored(rows: pl.DataFrame, changed: pl.DataFrame) -> pl.DataFrame:
     """Name the people in the rows of the pairs that they flipped, with the scores of a comparison that one side won."""
     said = changed.filter(pl.col("done") == "flipped").select(
-        chosen_id="rejected_id", rejected_id="candidate_id", author=pl.lit(JUDGE) + pl.col("people").list.join(", ")
+        chosen_id="rejected_id", rejected_id="candidate_id", author=AUTHOR
     )
     told = rows.join(said, on=["chosen_id", "rejected_id"], how="left", maintain_order="left")
     values = {"chosen_score": WINS, "rejected_score": LOSES, "margin": WINS - LOSES}
@@ -178,10 +179,9 @@ def authored(rows: pl.DataFrame, changed: pl.DataFrame) -> pl.DataFrame:
 def authored_replies(rows: pl.DataFrame, changed: pl.DataFrame) -> pl.DataFrame:
     """Name the people in the unpaired rows of the pairs that they flipped."""
     flipped = changed.filter(pl.col("done") == "flipped")
-    author = pl.lit(JUDGE) + pl.col("people").list.join(", ")
     sides = [
-        flipped.select(candidate_id="rejected_id", author=author, decided=pl.lit(WINS)),
-        flipped.select(candidate_id="candidate_id", author=author, decided=pl.lit(LOSES)),
+        flipped.select(candidate_id="rejected_id", author=AUTHOR, decided=pl.lit(WINS)),
+        flipped.select(candidate_id="candidate_id", author=AUTHOR, decided=pl.lit(LOSES)),
     ]
     said = pl.concat(sides).unique("candidate_id", keep="first", maintain_order=True)
     told = rows.join(said, on="candidate_id", how="left", maintain_order="left")
