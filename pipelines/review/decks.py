@@ -27,6 +27,13 @@ def deck(folder: Path, name: str) -> pl.DataFrame:
     return rows.select(*dict.fromkeys([*IDS[name], *DECK])).cast(dict(DECK.items()))
 
 
+def has_rows(folder: Path, name: str) -> bool:
+    """Tell whether a deck may have anything to read, by the rows that its tables count."""
+    tables = {"pairs": ("preferences", "comparisons"), "replies": ("scores", "sft"), "dropped": ("dropped",)}[name]
+    found = [table(folder, one) for one in tables]
+    return any(one is not None and one.select(pl.len()).collect().item() for one in found)
+
+
 def table(folder: Path, name: str) -> pl.LazyFrame | None:
     """Give a table of a run's folder, whatever folders its shards are in; null where there is none."""
     files = sorted((folder / name).rglob("*.parquet"))
@@ -42,7 +49,8 @@ def _sources(folder: Path) -> pl.DataFrame:
 def first_ids(candidates: pl.LazyFrame) -> pl.DataFrame:
     """Give for each answered candidate (`id`) the first of its sample with its text (`first`): judges are asked it."""
     rows = candidates.filter(pl.col("status") == "answered").select("id", "sample_id", text=pl.col("text").hash())
-    return rows.with_columns(first=pl.col("id").first().over("sample_id", "text")).select("id", "first").collect()
+    ids = rows.collect(engine="streaming")  # holds the texts of a few shards, and not all
+    return ids.select("id", first=pl.col("id").first().over("sample_id", "text"))
 
 
 def under_first(pairs: pl.DataFrame, first: pl.DataFrame, side: str) -> pl.DataFrame:

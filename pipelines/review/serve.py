@@ -14,6 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Mount, Route
 
 from pipelines.review.agreed import agreement
+from pipelines.review.decks import has_rows
 from pipelines.review.order import Wanted
 from pipelines.review.reading import Review
 from pipelines.review.verdicts import DECKS, LONGEST_NAME, LONGEST_NOTE, key_of
@@ -56,6 +57,7 @@ def application(review: Review, token: str, port: int, *, person: str | None = N
                 routes=[
                     *(Route(f"/{name}", _static(name)) for name in ("", "review.js", "review.css")),
                     Route("/api/state", endpoints.state),
+                    Route("/api/deck", endpoints.deck),
                     Route("/api/next", endpoints.next),
                     Route("/api/verdict", endpoints.verdict, methods=["POST"]),
                     Route("/api/undo", endpoints.undo, methods=["POST"]),
@@ -131,7 +133,7 @@ class Endpoints:
             "run": self.review.folder.parent.name,
             "version": self.review.folder.name,
             "person": self.person,
-            "decks": {name: self.review.choices(name) for name in DECKS},
+            "decks": {name: has_rows(self.review.folder, name) for name in DECKS},
         }
         return _json(told | self._progress(str(request.query_params.get("person", ""))))
 
@@ -143,6 +145,10 @@ class Endpoints:
             "agreement": {name: agreement(rows, name) for name, rows in said.items()},
             "undo": verdicts.last_of(person) is not None,
         }
+
+    def deck(self, request: Request) -> Response:
+        """Give by what a deck can be narrowed."""
+        return _json(self.review.choices(request.query_params.get("deck", "")))
 
     def next(self, request: Request) -> Response:
         """Give what is read next."""

@@ -28,7 +28,7 @@ const DECKS = {
 const SHARED = [["skip", "Skip", ["s"]], ["undo", "Undo", ["u"]], ["note", "Note", ["n"]]];
 const SHOWN = { ArrowLeft: "←", ArrowRight: "→", s: "S", u: "U", n: "N", t: "T", b: "B" };
 
-const now = { state: null, person: "", deck: "pairs", item: null, left: 0, wanted: {}, busy: false };
+const now = { state: null, choices: null, person: "", deck: "pairs", item: null, left: 0, wanted: {}, busy: false };
 
 // Builds an element; children are elements or plain text.
 function make(tag, properties = {}, ...children) {
@@ -73,10 +73,9 @@ async function start(person) {
   now.state = await ask(`state?${new URLSearchParams({ person })}`);
   at("who").hidden = true;
   at("tools").hidden = false;
-  const filled = Object.keys(DECKS).filter((name) => now.state.decks[name].rows);
-  now.deck = filled[0] ?? "pairs";
+  now.deck = Object.keys(DECKS).find((name) => now.state.decks[name]) ?? "pairs";
   at("decks").replaceChildren(...Object.entries(DECKS).map(([name, deck]) => make("button", {
-    type: "button", "data-deck": name, disabled: !now.state.decks[name].rows, on: () => alone(() => open(name)),
+    type: "button", "data-deck": name, disabled: !now.state.decks[name], on: () => alone(() => open(name)),
   }, deck.name)));
   await open(now.deck);
 }
@@ -84,10 +83,15 @@ async function start(person) {
 async function open(name) {
   now.deck = name;
   now.wanted = {};
-  for (const button of at("decks").children) button.setAttribute("aria-pressed", String(button.dataset.deck === name));
+  await showDeck();
+  await next("");
+}
+
+async function showDeck() {
+  for (const button of at("decks").children) button.setAttribute("aria-pressed", String(button.dataset.deck === now.deck));
+  now.choices = await ask(`deck?${new URLSearchParams({ deck: now.deck })}`);
   showFilters();
   showKeys();
-  await next("");
 }
 
 async function next(said) {
@@ -164,9 +168,7 @@ async function undo() {
   if (told.item.deck !== now.deck) {
     now.wanted = {};
     now.deck = told.item.deck;
-    for (const button of at("decks").children) button.setAttribute("aria-pressed", String(button.dataset.deck === now.deck));
-    showFilters();
-    showKeys();
+    await showDeck();
   }
   now.left += 1;
   show(told.item, "Taken back. Read it again.");
@@ -193,7 +195,7 @@ function fill(id, rows) {
 }
 
 function showFilters() {
-  const choices = now.state.decks[now.deck];
+  const choices = now.choices;
   const options = (names) => [make("option", { value: "" }, "all"), ...names.map((name) => make("option", { value: name }, name))];
   at("source").replaceChildren(...options(choices.sources));
   at("rule").replaceChildren(...options(choices.rules));
