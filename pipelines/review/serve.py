@@ -187,8 +187,10 @@ class Endpoints:
 def name_of(given: object) -> str:
     """Give a reviewer's name without blanks around it. Raises `AskedError` for none, and for one that can't be read."""
     name = given.strip() if isinstance(given, str) else ""
-    if not name or len(name) > LONGEST_NAME or not name.isprintable():
-        raise AskedError(f"a name of 1 to {LONGEST_NAME} characters is needed, as verdicts are stored under it")
+    if not name[:1].isalnum() or len(name) > LONGEST_NAME or not name.isprintable():
+        raise AskedError(
+            f"a name of 1 to {LONGEST_NAME} characters is needed, the first a letter or digit: verdicts are stored by it"
+        )
     return name
 
 
