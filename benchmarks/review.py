@@ -66,7 +66,7 @@ def _filled(frame: pl.DataFrame, schema: pl.Schema) -> pl.DataFrame:
     if not frame.width:
         return pl.DataFrame(schema=schema)
     missing = {name: pl.lit(None, kind) for name, kind in schema.items() if name not in frame.columns}
-    return frame.with_columns(**missing).select(*schema).cast(dict(schema))
+    return frame.with_columns(**missing).select(*schema).cast(schema)
 
 
 def measure(folder: Path) -> None:

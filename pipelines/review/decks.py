@@ -16,6 +16,7 @@ DECK = {  # columns of a deck beside its ids
     "apart": pl.Float64(),  # how far its judges are apart: 0.5 a side against a tie, 1 the farthest; null of one
     "far": pl.Float64(),  # the judge's score from the one that its card trusts; null without a card
 }
+OF_PAIRS = {"a_id": pl.String(), "b_id": pl.String(), "sample_id": pl.String()}
 IDS = {"pairs": ("a_id", "b_id"), "replies": ("candidate_id",), "dropped": ("sample_id",)}
 
 
@@ -80,8 +81,7 @@ def _pairs(folder: Path) -> pl.DataFrame:
 
 
 def _picked(folder: Path, first: pl.DataFrame) -> pl.DataFrame:
-    schema = {"a_id": pl.String, "b_id": pl.String, "sample_id": pl.String}
-    schema |= {"rule": pl.String, "score": pl.Float64, "side": pl.Float64}
+    schema = pl.Schema({**OF_PAIRS, "rule": pl.String(), "score": pl.Float64(), "side": pl.Float64()})
     if (rows := table(folder, "preferences")) is None:
         return pl.DataFrame(schema=schema)
     told = rows.select("sample_id", "rule", score="margin", a_id="chosen_id", b_id="rejected_id", side=pl.lit(1.0))
@@ -89,8 +89,7 @@ def _picked(folder: Path, first: pl.DataFrame) -> pl.DataFrame:
 
 
 def _compared(folder: Path, first: pl.DataFrame) -> pl.DataFrame:
-    schema = {"a_id": pl.String, "b_id": pl.String, "sample_id": pl.String}
-    schema |= {"judge": pl.String, "said": pl.Float64, "wavers": pl.Boolean}
+    schema = pl.Schema({**OF_PAIRS, "judge": pl.String(), "said": pl.Float64(), "wavers": pl.Boolean()})
     if (rows := table(folder, "comparisons")) is None:
         return pl.DataFrame(schema=schema)
     one_place = (pl.col("a_first") == pl.col("b_first")) & pl.col("a_first").is_not_null() & (pl.col("score") == 0)

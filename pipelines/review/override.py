@@ -117,8 +117,8 @@ def settled(votes: Sequence[Vote]) -> pl.DataFrame:
         }
         for key, said in by.items()
     ]
-    texts = pl.List(pl.String)
-    schema = {"key": pl.String, "value": pl.Float64, "people": texts, "votes": texts, "notes": texts}
+    texts = pl.List(pl.String())
+    schema = pl.Schema({"key": pl.String(), "value": pl.Float64(), "people": texts, "votes": texts, "notes": texts})
     return pl.DataFrame(rows, schema)
 
 

@@ -175,9 +175,12 @@ class Endpoints:
     async def undo(self, request: Request) -> Response:
         """Take back the last verdict, and give what it was on."""
         person = self._name((await _body(request)).get("person"))
-        last = await run_in_threadpool(self.review.undo, person)
-        item = last and await run_in_threadpool(self.review.item, last["deck"], key_of(last["ids"]), person)
-        return _json({"item": item, **await run_in_threadpool(self._progress, person)})
+        return _json(await run_in_threadpool(self._undone, person))
+
+    def _undone(self, person: str) -> dict[str, Any]:
+        last = self.review.undo(person)
+        item = last and self.review.item(last["deck"], key_of(last["ids"]), person)
+        return {"item": item, **self._progress(person)}
 
     def _name(self, given: object) -> str:
         """Give the reviewer's name; one that was given at the start holds."""
@@ -189,7 +192,7 @@ def name_of(given: object) -> str:
     name = given.strip() if isinstance(given, str) else ""
     if not name[:1].isalnum() or len(name) > LONGEST_NAME or not name.isprintable():
         raise AskedError(
-            f"a name of 1 to {LONGEST_NAME} characters is needed, the first a letter or digit: verdicts are stored by it"
+            f"a name of up to {LONGEST_NAME} characters is needed, starting with a letter or digit: verdicts are stored by it"
         )
     return name
 

@@ -19,7 +19,8 @@ from typing import Any
 import httpx
 import orjson
 import pytest
-from websockets.sync.client import ClientConnection, connect
+from websockets.sync.client import connect
+from websockets.sync.connection import Connection
 
 from judges.pairwise import question
 from pipelines.progress import shown
@@ -73,7 +74,7 @@ CODES = {"ArrowLeft": 37, "ArrowRight": 39, "Enter": 13, "Tab": 9, "Escape": 27,
 class Page:
     """A tab: what it is asked goes over its socket, and what it tells of itself is in `events`."""
 
-    socket: ClientConnection
+    socket: Connection
     events: list[dict[str, Any]] = field(default_factory=list)
     asked: int = 0
 

@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
@@ -12,7 +13,10 @@ NUMBER = st.sampled_from([None, 0.0, 0.5, 1.0, 2.0, 7.5])
 ROWS = st.lists(st.tuples(st.sampled_from("xyz"), NUMBER, st.sampled_from([None, 0.0, 0.5, 1.0]), NUMBER), max_size=40)
 
 
-def table(rows: list[tuple[str, float | None, float | None, float | None]]) -> pl.DataFrame:
+Row = tuple[str, float | None, float | None, float | None]
+
+
+def table(rows: Sequence[Row]) -> pl.DataFrame:
     """Give a deck of pairs: source, margin, how far judges are apart, how far from the trusted score."""
     told = [
         {
@@ -31,9 +35,7 @@ def table(rows: list[tuple[str, float | None, float | None, float | None]]) -> p
 
 
 @given(ROWS, st.integers(0, 3))
-def test_everything_is_read_once_and_in_the_same_order_every_time(
-    rows: list[tuple[str, None, None, None]], seed: int
-) -> None:
+def test_everything_is_read_once_and_in_the_same_order_every_time(rows: list[Row], seed: int) -> None:
     known = table(rows)
     for ordered in (telling_order, drawn_order):
         read = ordered(known, seed)
@@ -43,7 +45,7 @@ def test_everything_is_read_once_and_in_the_same_order_every_time(
 
 
 @given(ROWS, st.integers(0, 3))
-def test_who_is_farther_apart_is_read_first(rows: list[tuple[str, None, float | None, None]], seed: int) -> None:
+def test_who_is_farther_apart_is_read_first(rows: list[Row], seed: int) -> None:
     apart = telling_order(table(rows), seed)["apart"].fill_null(0.0).to_list()
     assert apart == sorted(apart, reverse=True)
 
@@ -69,9 +71,7 @@ def test_sides_are_drawn_evenly_and_by_the_person(person: str, seed: int) -> Non
 
 
 @given(ROWS, NUMBER, NUMBER)
-def test_a_narrower_filter_never_lets_more_through(
-    rows: list[tuple[str, float | None, float | None, float | None]], least: float | None, most: float | None
-) -> None:
+def test_a_narrower_filter_never_lets_more_through(rows: list[Row], least: float | None, most: float | None) -> None:
     known = table(rows)
     wide = set(Wanted(least=least).of(known)["key"])
     assert set(Wanted(least=least, most=most, apart=True, source="x").of(known)["key"]) <= wide
