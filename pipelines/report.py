@@ -28,7 +28,7 @@ def render(summary: Summary, tables: "Tables") -> tuple[str, str]:
         "Quarantine": _quarantine(tables.quarantined),
         "Candidates": _candidates(summary["candidates"]),
         "Judges": _judges(summary["judges"]),
-        "Preferences": [*_reviews(summary["reviews"]), *_preferences(summary["preferences"], tables.preferences)],
+        "Preferences": [*_reviews(summary.get("reviews")), *_preferences(summary["preferences"], tables.preferences)],
         "Training": outcome.training(summary["training"]),
         "Evaluation": outcome.evaluation(summary["evaluation"]),
         "Cost": outcome.cost(summary),

@@ -191,9 +191,8 @@ def name_of(given: object) -> str:
     """Give a reviewer's name without blanks around it. Raises `AskedError` for none, and for one that can't be read."""
     name = given.strip() if isinstance(given, str) else ""
     if not name[:1].isalnum() or len(name) > LONGEST_NAME or not name.isprintable():
-        raise AskedError(
-            f"a name of up to {LONGEST_NAME} characters is needed, starting with a letter or digit: verdicts are stored by it"
-        )
+        told = f"a name of up to {LONGEST_NAME} characters is needed, the first a letter or digit"
+        raise AskedError(f"{told}: verdicts are stored under it")
     return name
 
 
