@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from pipelines.labels import Labels, labels_of, read_labels
+from pipelines.review.decks import IDS
 from pipelines.review.verdicts import SKIP, Said, file_of, key_of, read_verdicts
 from pipelines.store import sha256, write_bytes
 from schemas.errors import InputError
@@ -16,7 +17,6 @@ from schemas.errors import InputError
 if TYPE_CHECKING:
     from pipelines.review.reading import Review
 
-IDS = {"pairs": ("a_id", "b_id"), "replies": ("candidate_id",), "dropped": ("sample_id",)}
 WORDS = {"both_bad": "tie", SKIP: ""}  # in labels: both bad is no preference, and what was skipped is not labelled yet
 OWN = Path("review")  # in the place of a file: the run's own verdicts
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would run
