@@ -1,7 +1,7 @@
 """What people said against what a rule of selection picked: pairs are flipped or taken out, replies are taken out."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from judges.agreement import majority
 from pipelines.labels import read_labels
 from pipelines.review.decks import first_ids
 from pipelines.review.verdicts import SKIP, key_of, read_verdicts
+from pipelines.select import Selection
 from schemas.chats import content_id
 from schemas.tables import OVERRIDDEN
 
@@ -26,6 +27,9 @@ CHANGES = {  # what was done, and what people said
     "sft_removed": ("removed", "bad"),
 }
 OF_REPLIES = {"pass": 1.0, "fail": 0.0}
+
+
+Some = tuple[Selection, pl.DataFrame, pl.DataFrame]  # what is picked of some samples, their candidates, and they
 
 
 @dataclass(frozen=True)
@@ -44,13 +48,30 @@ class Vote:
 
 
 @dataclass(frozen=True)
-class Overruled:
-    """A selection after people: the ids left, what changed (`OVERRIDDEN`), and the `outcome` of each one told of."""
+class Overruled(Selection):
+    """A selection after people: what they changed (`OVERRIDDEN`), and the `outcome` of each one told of."""
 
-    sft: pl.DataFrame
-    pairs: pl.DataFrame
     changed: pl.DataFrame
     outcomes: pl.DataFrame
+
+
+class Reviewed:
+    """What is picked of some samples at a time, after people; without votes as it was. May be gone through again."""
+
+    def __init__(self, picked: Iterable[Some], votes: Sequence[Vote], rule: str) -> None:
+        self.picked, self.told, self.rule = picked, settled(votes), rule
+        self.outcomes: list[pl.DataFrame] = []
+
+    def __iter__(self) -> Iterator[tuple[Overruled, pl.DataFrame, pl.DataFrame]]:
+        self.outcomes = [pl.DataFrame(schema={"key": pl.String, "outcome": pl.String})]
+        for one, candidates, samples in self.picked:
+            after = overrule(one, candidates, self.told, self.rule)
+            self.outcomes.append(after.outcomes)
+            yield after, candidates, samples
+
+    def counts(self) -> dict[str, Any]:
+        """Give `counts` of all that was gone through."""
+        return counts(pl.concat(self.outcomes), self.told)
 
 
 def votes_in(file: Path) -> list[Vote]:
@@ -73,16 +94,17 @@ def digest(votes: Sequence[Vote]) -> str:
     return content_id(*sorted([*one.ids, one.person, one.verdict, one.note] for one in votes))
 
 
-def overrule(
-    picked: tuple[pl.DataFrame, pl.DataFrame], candidates: pl.DataFrame, told: pl.DataFrame, rule: str
-) -> Overruled:
+def overrule(picked: Selection, candidates: pl.DataFrame, told: pl.DataFrame, rule: str) -> Overruled:
     """Apply what most people said (`settled`) to the ids for SFT and the pairs; where they are split it stays.
 
     A pair whose rejected reply people prefer is flipped; one that they call a tie, or of which both are bad, is taken
     out; a reply for SFT that they call bad is taken out. What was said of a text holds for all candidates with it.
     """
+    if told.is_empty():
+        nothing = pl.DataFrame(schema={"key": pl.String, "outcome": pl.String})
+        return Overruled(picked.sft, picked.pairs, pl.DataFrame(schema=OVERRIDDEN), nothing)
     first = first_ids(candidates.lazy())
-    sft, pairs = _replies(picked[0], first, told), _pairs(picked[1], first, told)
+    sft, pairs = _replies(picked.sft, first, told), _pairs(picked.pairs, first, told)
     swapped = pl.col("outcome") == "flipped"
     left = pairs.filter(pl.col("outcome").ne_missing("removed")).select(
         chosen_id=pl.when(swapped).then("rejected_id").otherwise("chosen_id"),

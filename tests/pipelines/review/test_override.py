@@ -14,6 +14,7 @@ from pipelines.review.order import Wanted
 from pipelines.review.override import Vote, counts, digest, overrule, settled, votes_in
 from pipelines.review.reading import Review
 from pipelines.run import build
+from pipelines.select import Selection
 from schemas.errors import InputError, RecipeError
 from schemas.tables import CANDIDATES, OVERRIDDEN
 
@@ -43,7 +44,7 @@ def votes(told: list[tuple[str, str, str]]) -> list[Vote]:
 def after(told: list[Vote]) -> Any:
     picked = pl.DataFrame(PAIRS, ["chosen_id", "rejected_id"], orient="row")
     sft = pl.DataFrame({"id": [chosen for chosen, _ in PAIRS]})
-    return overrule((sft, picked), candidates(), settled(told), "rule")
+    return overrule(Selection(sft, picked), candidates(), settled(told), "rule")
 
 
 @given(VOTES)
