@@ -13,7 +13,7 @@ from typing import Any
 
 import polars as pl
 
-from pipelines.decontaminate import contaminating, in_order, leaks, parted, to_match
+from pipelines.decontaminate import contaminating, without_leaks
 from pipelines.generate import SOURCE
 from pipelines.scored import Scored
 from pipelines.sections import FilterPart, SelectPart
@@ -116,8 +116,8 @@ def select(
     """Make the datasets in all layouts; without judges `sft` holds the kept rows' own replies.
 
     What was picked is held against the benchmarks by those of the recipe's `filters` that are rules on contamination:
-    a candidate that gives one away is in the table `leaked` and in no dataset. What people said otherwise of, in the
-    file `reviews`, is in the table `overridden`.
+    a candidate that gives one away is in the table `leaked` and in no dataset, and its prompt is picked from again.
+    What people said otherwise of, in the file `reviews`, is in the table `overridden`.
     """
     from pipelines.review.override import Reviewed, digest, votes_in
 
@@ -141,23 +141,23 @@ def select(
         from pipelines.training_layouts import Datasets
 
         picks = bool(scored) or part.use != DEFAULT
-        scored_rows = Scored(curated, generated, scored)
-        pick = against_all(scored_rows, load(part.use, part.arguments)) if picks else _own_replies
-        rule = part.use if picks else "the reply that came with the data"
-        picked = Reviewed(Picked(scored_rows, pick), votes, rule)
+        own: Pick = load(part.use, part.arguments)
+
+        def pick(table: Iterable[tuple[pl.DataFrame, pl.DataFrame]]) -> Picked:
+            return Picked(table, against_all(table, own) if picks else _own_replies)
+
         rules = {name: rule for name, (_part, rule) in checks.items()}
         known = [shard for one in benchmarks for shard in shards(one, "samples", SAMPLES)]
-        found = leaks(to_match(picked), rules, known)
-        leaked, changed = [pl.DataFrame(schema=LEAKED)], [pl.DataFrame(schema=OVERRIDDEN)]
+        picked, leaked = without_leaks(Scored(curated, generated, scored), pick, rules, known)
+        rule = part.use if picks else "the reply that came with the data"
+        people, changed = Reviewed(picked, votes, rule), [pl.DataFrame(schema=OVERRIDDEN)]
         with Datasets(folder, rule=rule, held_out=part.held_out) as out:
-            for one, candidates, samples in picked:
-                clean, fallen = parted(one, candidates, found)
-                leaked.append(fallen)
+            for one, candidates, samples in people:
                 changed.append(one.changed)
-                out.write(clean, candidates, samples, overridden=one.changed)
-        apart = {"leaked": (in_order(pl.concat(leaked), found), LEAKED), "overridden": (pl.concat(changed), OVERRIDDEN)}
+                out.write(one, candidates, samples, overridden=one.changed)
+        apart = {"leaked": (leaked, LEAKED), "overridden": (pl.concat(changed), OVERRIDDEN)}
         rows = {name: write_table(folder, name, table, schema) for name, (table, schema) in apart.items()}
-        return rows | out.facts() | {"reviews": picked.counts() if part.reviews else None}
+        return rows | out.facts() | {"reviews": people.counts() if part.reviews else None}
 
     return once(store, "select", question, build)
 
