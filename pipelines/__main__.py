@@ -7,11 +7,12 @@ from typing import Annotated
 
 from cyclopts import App, Parameter, validators
 
-from pipelines import ledgers
+from pipelines import ledgers, reviews
 from schemas.errors import GristmillError
 
 app = App(name="mill", help="Turn raw instruction data into SFT and preference datasets people can trust.")
 app.command(ledgers.app)
+app.command(reviews.app)
 Json = Annotated[bool, Parameter(help="Print the summary as JSON on standard output.", negative=())]
 Out = Annotated[Path, Parameter(help="The folder that runs, their stages and the ledger are kept in.")]
 
@@ -235,7 +236,8 @@ def calibrate(
     Parameters
     ----------
     human
-        A CSV file: candidate_id, or a_id and b_id; the person's verdict; person, where there are several.
+        A CSV file: candidate_id, or a_id and b_id; the person's verdict; person, where there are several. Or `review`:
+        what was said of this recipe's runs on the page of ./mill review.
     least
         The score from which a reply counts as good, where people said good or bad.
     trusted

@@ -42,7 +42,7 @@ LINKED = {
     "grow": ["lineage", "unread"],
     "curate": ["kept", "dropped"],
     "generate": ["candidates"],
-    "select": ["sft", "preferences", "plain", "unpaired", "grpo", "leaked"],
+    "select": ["sft", "preferences", "plain", "unpaired", "grpo", "leaked", "overridden"],
 }
 ABOUT = ("source", "license", "id", "origin")
 LOOKS = (
@@ -255,6 +255,7 @@ def summarise(recipe: Recipe, folder: Path, made: dict[str, Stored], tables: Tab
             "preferences": made["select"].facts["preferences"],
             "unpaired": made["select"].facts["unpaired"],
             "leaked": made["select"].facts["leaked"],
+            "overridden": made["select"].facts["overridden"],
         },
         "prompts": made["grow"].facts["methods"] if "grow" in made else [],
         "data": sample_figures(tables.samples, tables.kept),
@@ -265,6 +266,7 @@ def summarise(recipe: Recipe, folder: Path, made: dict[str, Stored], tables: Tab
         "judges": {name: told | _longer(name, told, tables) for name, told in judges.items()},
         "preferences": figures.preference_figures(tables.pairs) | alike(tables.preferences),
         "datasets": _datasets(made["select"].facts),
+        "reviews": made["select"].facts["reviews"],
         "training": [stored.facts for name, stored in made.items() if name.startswith("train ")],
         "evaluation": _evaluation(made),
         "edits": made["edit"].facts["edits"] if "edit" in made else {},

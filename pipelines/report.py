@@ -29,7 +29,7 @@ def render(summary: Summary, tables: "Tables") -> tuple[str, str]:
         "Quarantine": _quarantine(tables.quarantined),
         "Candidates": report_candidates.candidates(summary, tables),
         "Judges": report_judges.judges(summary["judges"], tables),
-        "Preferences": report_pairs.preferences(summary, tables),
+        "Preferences": [*report_pairs.reviews(summary.get("reviews")), *report_pairs.preferences(summary, tables)],
         "Datasets": report_pairs.datasets(summary, tables),
         "Training": outcome.training(summary["training"]),
         "Evaluation": outcome.evaluation(summary["evaluation"]),

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from pipelines import charts, page
-from pipelines.closing import number, of, percent
+from pipelines.closing import number, of, percent, reviewed
 from pipelines.figures import lowest
 from pipelines.page import Block, Cell, bar, beside, code, examples, figures, note, table, words
 from pipelines.pair_figures import near_identical
@@ -19,6 +19,14 @@ NEAR = 5  # near-identical pairs to read
 MARGINS = 12  # a longer table says less than a histogram
 
 Summary = dict[str, Any]
+
+
+def reviews(told: Summary | None) -> list[Block]:
+    """Tell what people's verdicts changed; nothing where none were asked for."""
+    if told is None:
+        return []
+    names = [part for at, name in enumerate(told["people"]) for part in (", " * (at > 0), code(name))]
+    return [words("Changed by ", reviewed(told), ", by ", *names, "."), note("reviews")]
 
 
 def preferences(summary: Summary, tables: "Tables") -> list[Block]:
