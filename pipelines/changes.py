@@ -3,22 +3,20 @@
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 import polars as pl
 
 from pipelines.recipe import Recipe
+from pipelines.run_tables import Tables
 from schemas.rules import Shards
-
-if TYPE_CHECKING:
-    from pipelines.folder import Tables  # its module imports this one
 
 Told = dict[str, Any]
 STATES = {"id": pl.String, "state": pl.String}
 
 
-def since(latest: Path, recipe: Recipe, summary: Told, tables: "Tables") -> Told:
+def since(latest: Path, recipe: Recipe, summary: Told, tables: Tables) -> Told:
     """Give what changed since the version that `latest` points at; empty where there is none, or it is this one."""
     file = latest / "summary.json"
     if not file.is_file():

@@ -1,23 +1,21 @@
 """The report's section on judges: verdicts, agreement, biases, and where they contradict the verifiers."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import polars as pl
 
 from pipelines import charts, page, trust
 from pipelines.closing import number, of, percent, share
 from pipelines.page import Block, Cell, code, examples, note, table
+from pipelines.run_tables import Tables
 from pipelines.scored import verified
-
-if TYPE_CHECKING:
-    from pipelines.folder import Tables  # its module imports this one
 
 READ = 20  # comparisons to read
 
 Summary = dict[str, Any]
 
 
-def judges(judges: Summary, tables: "Tables") -> list[Block]:
+def judges(judges: Summary, tables: Tables) -> list[Block]:
     """Tell of each judge its verdicts, agreement and biases, and show where it contradicts the verifiers."""
     verifiers = [_verifier(name, told) for name, told in judges.items() if told["kind"] == "verifier"]
     others = {name: told for name, told in judges.items() if told["kind"] == "pairwise judge"}
@@ -60,7 +58,7 @@ def _length(judges: Summary) -> list[Block]:
     return [note("length_bias"), table(columns, rows, "12")] if rows else []
 
 
-def _contradicted(judges: Summary, tables: "Tables") -> list[Block]:
+def _contradicted(judges: Summary, tables: Tables) -> list[Block]:
     """Show comparisons in which a judge prefers what the verifiers fail to what they pass."""
     spoken = tables.rows["judgments"].select("judge").unique().collect()["judge"]
     checked = tables.rows["scores"].filter(~pl.col("judge").is_in(spoken.implode())).drop("extracted", "why").collect()

@@ -106,10 +106,16 @@ def _counted(samples: pl.DataFrame, by: pl.Expr) -> list[Told]:
     return counts.sort("samples", "name", descending=[True, False]).to_dicts()
 
 
-def match_figures(matches: pl.DataFrame, threshold: float, own: set[str]) -> Told:
-    """Give what a rule on matches found from its threshold on: pairs, clusters, the largest, and rows outside named."""
-    counted = matches.filter(pl.col("measured") >= threshold)
+def match_figures(matches: pl.LazyFrame, threshold: float, samples: pl.LazyFrame) -> Told:
+    """Give what a rule on matches found from its threshold on: pairs, clusters, the largest, and rows outside named.
+
+    The ids of the matches are held, as the rule itself holds them, and no other sample's.
+    """
+    counted = matches.filter(pl.col("measured") >= threshold).select("id", "other").collect()
     groups = clusters(counted).group_by("cluster").len()["len"]
-    outside = counted.filter(~pl.col("other").is_in(list(own)))["other"].n_unique()
+    others = counted["other"].unique()
+    inside = (
+        samples.select("id").filter(pl.col("id").is_in(others.implode())).unique().select(pl.len()).collect().item()
+    )
     largest = groups.max() if len(groups) else None
-    return {"pairs": counted.height, "clusters": len(groups), "largest": largest, "outside": outside}
+    return {"pairs": counted.height, "clusters": len(groups), "largest": largest, "outside": len(others) - inside}

@@ -12,7 +12,7 @@ from markdown_it import MarkdownIt
 
 from pipelines import candidate_figures, charts, figures, pair_figures, report, sample_figures
 from pipelines.closing import visible
-from pipelines.folder import Tables
+from pipelines.run_tables import Tables
 from schemas.rules import MATCHES
 from schemas.tables import (
     CANDIDATES,
@@ -200,10 +200,9 @@ def summary_of(
         "reply_tokens": 50_000,
     }
     stages |= {"cost": 12.5}
-    lengths = candidates.select("id", characters=pl.col("text").str.len_chars())
-    found = sample_figures.match_figures(
-        tables.matches["filters.duplicates:near"].collect(), 0.8, {f"s{at:02}" for at in range(20)}
-    )
+    counts = candidate_figures.passing_counts(candidates, verified)
+    counts.update(candidate_figures.reply_counts(candidates, scores))
+    found = sample_figures.match_figures(tables.matches["filters.duplicates:near"], 0.8, tables.rows["samples"])
     match = {"rule": "filters.duplicates:near"}
     return {
         "name": words.source,
@@ -240,15 +239,15 @@ def summary_of(
             match | {"kind": "match", "minimum": None, "maximum": 0.8, "dropped": 1, "broken": 1, "found": found},
         ],
         "requests": {**stages, "stages": {"generate": stages}},
-        "candidates": candidate_figures.candidate_figures(candidates, verified),
+        "candidates": candidate_figures.candidate_figures(counts),
         "replies": {
-            "diversity": candidate_figures.diversity(candidates, scores.select("candidate_id", "extracted")),
-            "finishes": candidate_figures.finishes(candidates),
+            "diversity": candidate_figures.diversity(counts, candidate_figures.words(candidates, {})),
+            "finishes": candidate_figures.finishes(counts),
         },
         "judges": {
             "judges.math:final_answer": figures.verifier_figures(figures.verdict_counts(scores)),
             words.judge: figures.judge_figures(comparisons, verified)
-            | figures.length_figures(comparisons.drop_nulls("score"), lengths)
+            | figures.length_figures(figures.length_counts(comparisons.drop_nulls("score"), candidates))
             | {"cards": cards(words)},
         },
         "preferences": figures.preference_figures(tables.pairs) | pair_figures.alike(tables.preferences),
