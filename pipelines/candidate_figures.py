@@ -150,7 +150,6 @@ def reply_counts(candidates: pl.DataFrame, extracted: pl.DataFrame) -> Counts:
     answers = read.group_by("sample_id").agg(pl.col("extracted").n_unique())["extracted"]
     counts: Counts = Counter(("texts", row) for row in each.select("n", "different").iter_rows())
     counts.update(("answers", float(one)) for one in answers)
-    tokens = pl.col("reply_tokens")
     ends = candidates.group_by("model", "status", "finish_reason")
     tokens = {"told": pl.col("reply_tokens").count(), "tokens": pl.col("reply_tokens").sum()}
     for *how, count, told, said in ends.agg(pl.len(), **tokens).iter_rows():

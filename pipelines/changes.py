@@ -133,5 +133,6 @@ def ids(folder: Path) -> pl.Series:
 
 def counted(a: pl.Series, b: pl.Series) -> Told:
     """Count the ids that are in both, in the second alone and in the first alone."""
-    was, now = set(a), set(b)
-    return {"same": len(was & now), "added": len(now - was), "removed": len(was - now)}
+    was, now = a.unique(), b.unique()
+    same = int(now.is_in(was.implode()).sum())
+    return {"same": same, "added": len(now) - same, "removed": len(was) - same}

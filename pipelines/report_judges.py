@@ -60,21 +60,29 @@ def _length(judges: Summary) -> list[Block]:
 
 def _contradicted(judges: Summary, tables: Tables) -> list[Block]:
     """Show comparisons in which a judge prefers what the verifiers fail to what they pass."""
-    spoken = tables.rows["judgments"].select("judge").unique().collect()["judge"]
-    checked = tables.rows["scores"].filter(~pl.col("judge").is_in(spoken.implode())).drop("extracted", "why").collect()
-    truth = verified(checked).select("candidate_id", "score").drop_nulls()
-    told = tables.rows["comparisons"].filter(pl.col("judge").is_in(list(judges)), pl.col("score") != 0).collect()
-    for side in ("a", "b"):
-        score = truth.select(pl.col("candidate_id").alias(f"{side}_id"), pl.col("score").alias(f"{side}_true"))
-        told = told.join(score, on=f"{side}_id")
-    wrong = told.filter(pl.col("score") * (pl.col("a_true") - pl.col("b_true")) < 0)
-    some = wrong.sort("a_id", "b_id", "judge").head(READ)
+    found: list[pl.DataFrame] = []
+    for comparisons, checked in tables.compared:
+        own = _wrong(comparisons.filter(pl.col("judge").is_in(list(judges))), checked)
+        found = [pl.concat([*found, own]).sort("a_id", "b_id", "judge").head(READ)]
+    if not found:
+        return []
+    some = found[0]
     ids = pl.concat([some["a_id"], some["b_id"]]).implode()
     texts = dict(tables.rows["candidates"].filter(pl.col("id").is_in(ids)).select("id", "text").collect().iter_rows())
     asked = tables.rows["kept"].filter(pl.col("id").is_in(some["sample_id"].implode())).select("id", "prompt").collect()
     prompts = dict(asked.iter_rows())
     shown = [_comparison(row, prompts, texts) for row in some.iter_rows(named=True)]
     return [note("contradicted"), *examples(shown)] if shown else []
+
+
+def _wrong(comparisons: pl.DataFrame, checked: pl.DataFrame) -> pl.DataFrame:
+    """Give the comparisons that prefer a reply with a lower score of the verifiers."""
+    truth = verified(checked).select("candidate_id", "score").drop_nulls()
+    told = comparisons
+    for side in ("a", "b"):
+        score = truth.select(pl.col("candidate_id").alias(f"{side}_id"), pl.col("score").alias(f"{side}_true"))
+        told = told.join(score, on=f"{side}_id")
+    return told.filter(pl.col("score") * (pl.col("a_true") - pl.col("b_true")) < 0)
 
 
 def _comparison(row: Summary, prompts: Summary, texts: Summary) -> Block:

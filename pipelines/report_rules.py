@@ -80,7 +80,7 @@ def _dropped(rule: Summary, tables: Tables) -> list[Block]:
         if (rule["minimum"], rule["maximum"]) != (None, None)
         else pl.lit(0.0)
     )
-    shown = first.sort(far, "id", nulls_last=True).head(SIDE).collect()
+    shown = first.bottom_k(SIDE, by=[far, "id"]).collect().sort(far, "id", nulls_last=True)
     named = _rows(tables, shown["match"].drop_nulls().to_list())
     return _side("dropped", [page.dropped(row, named) for row in shown.iter_rows(named=True)])
 
@@ -90,7 +90,8 @@ def _kept(rule: Summary, tables: Tables) -> list[Block]:
     name = rule["rule"]
     if name in tables.matches:
         below = tables.matches[name].filter(pl.col("measured") < rule["maximum"])
-        near = below.sort("measured", "id", "other", descending=[True, False, False]).head(SIDE).collect()
+        by = [-pl.col("measured"), pl.col("id"), pl.col("other")]
+        near = below.bottom_k(SIDE, by=by).collect().sort(by)
         rows = _rows(tables, [*near["id"], *near["other"]])
         return _side("kept, most alike first", [page.match(one, rows) for one in near.iter_rows(named=True)])
     if name not in tables.values:
@@ -111,7 +112,7 @@ def _nearest(values: pl.LazyFrame, minimum: float | None, maximum: float | None)
             inside.append(sign * (pl.col("value") - bound) >= 0)
             far.append((pl.col("value") - bound).abs())
     by = pl.min_horizontal(far) if far else pl.lit(0.0)
-    return known.filter(pl.all_horizontal(inside)).sort(by, "id").head(SIDE).collect()
+    return known.filter(pl.all_horizontal(inside)).bottom_k(SIDE, by=[by, "id"]).collect().sort(by, "id")
 
 
 def _rows(tables: Tables, ids: list[str]) -> dict[str, dict[str, Any]]:

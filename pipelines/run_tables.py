@@ -1,19 +1,19 @@
 """The tables of a finished run, as its summary and its report read them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import polars as pl
 
 from pipelines.curate import values_by_shard
 from pipelines.figures import pairs_of
+from pipelines.steps import in_step
 from pipelines.store import Stored, shards
 from schemas.rules import Shards
 from schemas.tables import (
     CANDIDATES,
     COMPARISONS,
     DROPPED,
-    JUDGMENTS,
     LEAKED,
     PREFERENCES,
     QUARANTINED,
@@ -38,9 +38,28 @@ class Tables:
     preferences: Shards
     pairs: pl.DataFrame  # `figures.pairs_of` the preferences
     values: dict[str, pl.DataFrame]  # by rule: `value`, of the rules that have bounds
+    compared: Iterable[tuple[pl.DataFrame, pl.DataFrame]]  # comparisons, with the verifiers' scores of the same samples
     rows: dict[str, pl.LazyFrame]  # tables of which single rows are looked up, by name
     measured: dict[str, pl.LazyFrame] = field(default_factory=dict)  # by rule: `VALUES`
     matches: dict[str, pl.LazyFrame] = field(default_factory=dict)  # by rule: `MATCHES`, of the rules on matches
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A run's comparisons, of up to 5,000 samples at a time, with what the verifiers gave; as often as wanted."""
+
+    curated: Stored
+    scored: Sequence[Stored]
+
+    def __iter__(self) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
+        """Give comparisons and scores; nothing where no judge compares."""
+        judges = [one for one in self.scored if one.facts["comparisons"]]
+        verifiers = [one for one in self.scored if not one.facts["judgments"]]
+        said = [shards(one, "comparisons", COMPARISONS) for one in judges]
+        said += [shards(one, "scores", SCORES) for one in verifiers]
+        for _some, *told in in_step(shards(self.curated, "kept", SAMPLES, ("id",)), *said) if judges else ():
+            scores = pl.concat([pl.DataFrame(schema=SCORES), *told[len(judges) :]])
+            yield pl.concat(told[: len(judges)]), scores
 
 
 def tables_of(made: dict[str, Stored]) -> Tables:
@@ -62,14 +81,13 @@ def tables_of(made: dict[str, Stored]) -> Tables:
         preferences=preferences,
         pairs=pairs_of(preferences),
         values={name: pl.concat(shard.select("value") for shard in found) for name, found in values.items()},
+        compared=Compared(curated, scored),
         rows={
             "samples": _lazy([came], "samples", SAMPLES),
             "kept": _lazy([curated], "kept", SAMPLES),
             "dropped": _lazy([curated], "dropped", DROPPED),
             "candidates": _lazy([made["generate"]], "candidates", CANDIDATES),
             "scores": _lazy(scored, "scores", SCORES),
-            "comparisons": _lazy(scored, "comparisons", COMPARISONS),
-            "judgments": _lazy(scored, "judgments", JUDGMENTS),
             "leaked": _lazy([selected], "leaked", LEAKED),
             "sft": _lazy([selected], "sft", SFT),
         },

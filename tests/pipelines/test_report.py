@@ -18,7 +18,6 @@ from schemas.tables import (
     CANDIDATES,
     COMPARISONS,
     DROPPED,
-    JUDGMENTS,
     LEAKED,
     PREFERENCES,
     QUARANTINED,
@@ -152,8 +151,7 @@ def made(words: Words) -> tuple[dict[str, Any], Tables]:
     preferences = pl.DataFrame([pair | {"id": f"p{at}"} for at in range(6)], schema=PREFERENCES)
     values = pl.DataFrame({"id": rows, "value": [float(at) for at in range(1, 21)]})
     looked_up = {"samples": samples, "kept": samples.head(18), "dropped": dropped, "sft": sft}
-    looked_up |= {"candidates": candidates, "scores": scores, "comparisons": comparisons}
-    looked_up |= {"judgments": pl.DataFrame(schema=JUDGMENTS), "leaked": pl.DataFrame([leak], schema=LEAKED)}
+    looked_up |= {"candidates": candidates, "scores": scores, "leaked": pl.DataFrame([leak], schema=LEAKED)}
     tables = Tables(
         samples=cut(samples),
         quarantined=cut(pl.DataFrame([bad | {"raw": words.bad}], schema=QUARANTINED)),
@@ -163,6 +161,7 @@ def made(words: Words) -> tuple[dict[str, Any], Tables]:
         preferences=cut(preferences),
         pairs=figures.pairs_of(cut(preferences)),
         values={words.rule: values.select("value")},
+        compared=[(comparisons, scores)],
         rows={name: table.lazy() for name, table in looked_up.items()},
         measured={words.rule: values.lazy()},
         matches={"filters.duplicates:near": pl.LazyFrame(alike, schema=MATCHES)},
@@ -334,11 +333,8 @@ def test_what_a_recipe_has_not_is_said_and_no_chart_is_empty() -> None:
     summary, tables = made(Words())
     none = {"candidates": {}, "judges": {}, "preferences": {"pairs": 0}, "training": [], "evaluation": {}, "rules": []}
     none |= {"changes": {}, "replies": {"diversity": {}, "finishes": []}}
-    rows = {
-        name: table.head(0) if name in {"comparisons", "leaked", "kept"} else table
-        for name, table in tables.rows.items()
-    }
-    nothing = replace(tables, quarantined=[pl.DataFrame(schema=QUARANTINED)], rows=rows)
+    rows = {name: table.head(0) if name in {"leaked", "kept"} else table for name, table in tables.rows.items()}
+    nothing = replace(tables, quarantined=[pl.DataFrame(schema=QUARANTINED)], compared=[], rows=rows)
     html, markdown = report.render(summary | none, nothing)
     assert "<svg" not in html
     for text in (text_of(html), markdown.replace("\\", "")):
