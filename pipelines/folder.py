@@ -142,10 +142,10 @@ def _link_all(made: dict[str, Stored], work: Path) -> None:
 
 
 def _link(source: Path, target: Path) -> None:
-    shutil.copytree(source, target, copy_function=_link_file)
+    shutil.copytree(source, target, copy_function=link_file)
 
 
-def _link_file(source: str, target: str) -> None:
+def link_file(source: str, target: str) -> None:
     try:
         os.link(source, target)
     except OSError:  # another file system, or one without hard links
