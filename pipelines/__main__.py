@@ -3,6 +3,7 @@
 import os
 import sys
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Annotated
 
 from cyclopts import App, Parameter, validators
@@ -244,9 +245,7 @@ def publish(
 
     folder = Path(name) if (Path(name) / "summary.json").is_file() else finished(name, out)
     licence = stated(license, license_reason)
-    told = put(
-        folder, to, version=version, public=public, pr=pr, licence=licence, despite=despite, leave_out=leave_out
-    )
+    told = put(folder, to, version=version, public=public, pr=pr, licence=licence, despite=despite, leave_out=leave_out)
     print(_as_json(told) if json else words(told))
 
 
@@ -258,6 +257,23 @@ def unpublish(to: str, *, version: str, reason: str, json: Json = False) -> None
 
     told = withdraw(to, version, reason)
     print(_as_json(told) if json else words(told))
+
+
+@app.command(help_flags=[])
+def serve(*arguments: Annotated[str, Parameter(allow_leading_hyphen=True)]) -> None:
+    """Start the flows of recipes with their schedules and triggers (Prefect), until it is ended; see serve --help."""
+    _flows("serve", arguments)
+
+
+@app.command(help_flags=[])
+def approve(*arguments: Annotated[str, Parameter(allow_leading_hyphen=True)]) -> None:
+    """Answer a run that waits for a person's yes before it publishes; see approve --help."""
+    _flows("approve", arguments)
+
+
+def _flows(command: str, arguments: tuple[str, ...]) -> None:
+    """Hand a command over to the flows: by name, since Prefect is theirs alone."""
+    resolve_name("flows.serving:app")([command, *arguments])
 
 
 def finished(name: str, out: Path) -> Path:
