@@ -29,8 +29,8 @@ def server(port: int) -> Iterator[str]:
     with socket.socket() as probe:
         if probe.connect_ex(("127.0.0.1", port)) == 0:
             raise GristmillError(
-                f"port {port} is taken. If a Prefect server runs there, export PREFECT_API_URL=http://127.0.0.1:{port}/api; "
-                "else name another --port"
+                f"port {port} is taken. Where a Prefect server is there, export PREFECT_API_URL="
+                f"http://127.0.0.1:{port}/api; else name another --port"
             )
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as child:

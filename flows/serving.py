@@ -91,6 +91,22 @@ def serve(
 
 
 @app.command
+def watch(*, lease: list[str] | None = None) -> None:
+    """Set up a Prefect API for work pools: dead runs are found and started again, and leases have their slots.
+
+    Parameters
+    ----------
+    lease
+        A device that engines and training share, and how many may at once: gpu=1. Serve does all this by itself.
+    """
+    from flows.deployments import make_lease
+    from flows.triggers import watch_over_runs
+
+    watch_over_runs()
+    print("\n".join(["runs without a heartbeat are started again", *(make_lease(one) for one in lease or ())]))  # noqa: T201 - a command speaks
+
+
+@app.command
 def approve(
     run: UUID,
     *,

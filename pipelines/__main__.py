@@ -266,6 +266,12 @@ def serve(*arguments: Annotated[str, Parameter(allow_leading_hyphen=True)]) -> N
 
 
 @app.command(help_flags=[])
+def watch(*arguments: Annotated[str, Parameter(allow_leading_hyphen=True)]) -> None:
+    """Set up a Prefect API for work pools: dead runs are started again, leases; see watch --help."""
+    _flows("watch", arguments)
+
+
+@app.command(help_flags=[])
 def approve(*arguments: Annotated[str, Parameter(allow_leading_hyphen=True)]) -> None:
     """Answer a run that waits for a person's yes before it publishes; see approve --help."""
     _flows("approve", arguments)
