@@ -243,14 +243,14 @@ def scheduled(client: Any, parameters: dict[str, Any]) -> Any:
     """Give `nightly/demo` these parameters and a schedule whose next tick is near; gives when that is."""
     from datetime import UTC, datetime, timedelta
 
-    from prefect.client.schemas.actions import DeploymentScheduleCreate, DeploymentUpdate
+    from prefect.client.schemas.actions import DeploymentUpdate
     from prefect.client.schemas.schedules import IntervalSchedule
 
-    at = datetime.now(UTC) + timedelta(seconds=5)
+    at = datetime.now(UTC) + timedelta(seconds=15)
     soon = IntervalSchedule(interval=timedelta(days=1), anchor_date=at)
     known = client.read_deployment_by_name("nightly/demo")
-    schedules = [DeploymentScheduleCreate(schedule=soon, active=True)]
-    client.update_deployment(known.id, DeploymentUpdate(parameters=parameters, schedules=schedules))
+    client.update_deployment(known.id, DeploymentUpdate(parameters=parameters))
+    client.create_deployment_schedules(known.id, [(soon, True)])
     return at
 
 

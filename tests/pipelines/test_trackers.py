@@ -42,7 +42,7 @@ def test_a_tracker_that_is_not_installed_is_told_with_the_command_that_installs_
     tmp_path: Path, tiny: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(trackers, "find_spec", lambda _name: None)
-    with pytest.raises(TrainingError, match="pip install -c constraints.txt wandb"):
+    with pytest.raises(TrainingError, match=r"pip install -c constraints\.txt wandb"):
         trained(tmp_path, tiny, "wandb")
     assert not (tmp_path / "store").exists()
 
