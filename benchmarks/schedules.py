@@ -194,7 +194,7 @@ def show(folder: Path, prefect: list[str], told: dict[str, str]) -> None:
 
     write_rows(folder, 10, 40)
     write_rows(folder / "other", 50, 80)
-    recipe, slow = write_recipe(folder, "sums"), write_recipe(folder / "other", "slow", 1.0)
+    recipe, slow = write_recipe(folder, "demo"), write_recipe(folder / "other", "slow", 1.0)
     out, to = str(folder / "runs"), f"{folder}/published/"
     worker = [*prefect, "worker", "start", "--pool", "gpu", "--type", "process"]
 

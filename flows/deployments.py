@@ -5,8 +5,8 @@ from typing import Any
 
 from prefect.client.orchestration import get_client
 from prefect.deployments.runner import RunnerDeployment
-from prefect.flows import EntrypointType
 from prefect.schedules import Cron, Interval
+from prefect.types.entrypoint import EntrypointType
 
 from flows.build import build
 from flows.finetune import finetune as finetune_flow
@@ -62,4 +62,6 @@ def deployments_of(
 def _scheduled(schedule: dict[str, Any] | None) -> dict[str, Any]:
     if schedule is None:
         return {}
-    return {"schedule": Cron(**schedule) if "cron" in schedule else Interval(schedule["interval"])}
+    if "cron" in schedule:
+        return {"schedule": Cron(schedule["cron"], timezone=schedule["timezone"])}
+    return {"schedule": Interval(schedule["interval"])}

@@ -26,7 +26,7 @@ def when_published(name: str, **parameters: Any) -> DeploymentEventTrigger:
     """Give the trigger that starts a deployment of `finetune` when a dataset passed its gate and was published."""
     return DeploymentEventTrigger(
         name=f"gristmill: fine-tune when {name} was published",
-        match={"prefect.resource.id": f"gristmill.dataset.{name}", "gristmill.gate": "passed"},  # type: ignore[arg-type]
+        match={"prefect.resource.id": f"gristmill.dataset.{name}", "gristmill.gate": "passed"},
         expect={PUBLISHED},
         parameters={"run": from_event("run"), **parameters},
     )
@@ -58,7 +58,8 @@ def watch_over_runs() -> None:
 
 def _keep(name: str, trigger: EventTrigger, state: StateType, message: str) -> None:
     """Create an automation, or bring the one of that name up to date."""
-    wanted = Automation(name=name, trigger=trigger, actions=[ChangeFlowRunState(state=state, message=message)])
+    change = ChangeFlowRunState(name=None, state=state, message=message, force=False)
+    wanted = Automation(name=name, trigger=trigger, actions=[change])
     try:
         known: Any = Automation.read(name=name)
     except (ValueError, ObjectNotFound):

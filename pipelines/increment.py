@@ -100,4 +100,5 @@ def write_published_index(recipe: Recipe, folder: Path, out: Path, to: str) -> i
 
 def _parts(rules: list[FilterPart]) -> tuple[Part, ...]:
     named: set[Part] = {rule.arguments["part"] for rule in rules if "part" in rule.arguments}
-    return tuple(sorted({"prompt", "question"} | named))
+    always: tuple[Part, ...] = ("prompt", "question")
+    return tuple(sorted(named.union(always)))

@@ -99,7 +99,9 @@ def client(place: Path, told: dict[str, str], ear: str) -> Iterator[Any]:
 def listen(ear: str) -> None:
     from prefect.blocks.notifications import CustomWebhookNotificationBlock
 
-    block: Any = CustomWebhookNotificationBlock(name="ear", url=ear, json_data={"told": "{{body}}"})
+    block: Any = CustomWebhookNotificationBlock.model_validate(
+        {"name": "ear", "url": ear, "json_data": {"told": "{{body}}"}}
+    )
     block.save("ear", overwrite=True)
 
 

@@ -25,7 +25,9 @@ def data(folder: Path) -> Stored:
 
 
 def trained(folder: Path, tiny: str, tracker: trackers.Tracker | None) -> Stored:
-    section = Training(method="sft", learning_rate=1e-4, batch_size=4, epochs=5, max_length=64, tracker=tracker)
+    section = Training(
+        method="sft", ensemble=1, learning_rate=1e-4, batch_size=4, epochs=5, max_length=64, tracker=tracker
+    )
     return train(
         folder / "store",
         data(folder / "data"),
