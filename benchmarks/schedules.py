@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -120,7 +120,9 @@ def started(command: Sequence[str], log: Path, environment: dict[str, str]) -> I
         finally:
             if child.poll() is None:
                 child.terminate()
-                child.wait(60)
+                with suppress(subprocess.TimeoutExpired):
+                    child.wait(20)
+                child.kill()  # a worker that was asked to end may wait for what will not come
 
 
 def environment_of(folder: Path, port: int) -> dict[str, str]:

@@ -13,7 +13,7 @@ from flows.publish import PUBLISHED
 
 TAG = "gristmill"  # of our deployments, and so of their runs
 SILENT = 90.0  # seconds without a heartbeat until a run counts as dead: three of them
-ENDS = ("Completed", "Failed", "Cancelled", "Crashed", "Suspended", "Paused")
+ENDS = ("Completed", "NothingNew", "Failed", "Cancelled", "Crashed", "Suspended", "Paused")  # names of states
 
 
 def from_event(field: str) -> dict[str, Any]:
