@@ -4,7 +4,7 @@ Makes the planted workload W1 there by the peers' script when it is missing (`GR
 `GRISTMILL_DATA` the data), then, in turns, reads it by polars' bare reader and ingests it, each in a process of its
 own: CPU seconds (user and system, of the whole process), medians, and the median ratio. W1 is measured as it is (48,000
 of its rows have neither instruction nor input, and so are quarantined) and with `text` as the instruction of such rows
-(all are kept). With `big`, ingests 100 MB and 1 GB of JSON Lines too and prints both peaks of memory.
+(all are kept). With `big`, ingests 100 MB, 1 GB and 4 GB of JSON Lines too and prints the peaks of memory.
 """
 
 import os
@@ -85,10 +85,10 @@ def speed(folder: Path, runs: int) -> None:
 
 
 def memory(folder: Path) -> None:
-    """Print the peak of memory for two lengths of a file."""
+    """Print the peak of memory for three lengths of a file."""
     _name, source = list(workloads(folder))[1]
     print(f"{'size':>14} {'rows':>10} {'seconds':>8} {'peak MiB':>9}")
-    for size in (100 << 20, 1 << 30):
+    for size in (100 << 20, 1 << 30, 4 << 30):
         file, at = folder / "data/big.jsonl", 0
         with file.open("wb") as out:
             while out.tell() < size:

@@ -153,13 +153,14 @@ def _matched(
     table = inside.filter(falls).sort("place").select("id", "match", cluster="head")
     joined = table.join(_nearest(counted), on="id", how="left", maintain_order="left")
     match = pl.coalesce("match", "nearest")
+    hangs = pl.format("matches {}, and hangs together with {}", "nearest", match)
     return joined.rechunk().select(
         "id",
         rule=pl.lit(name),
         measured=pl.col("measured"),
         minimum=pl.lit(None, pl.Float64),
         maximum=pl.lit(rule.threshold),
-        why=pl.format("matches {}", match),
+        why=pl.when(pl.col("nearest") == match).then(pl.format("matches {}", match)).otherwise(hangs),
         match=match,
         cluster=pl.col("cluster"),
         span=pl.col("span"),

@@ -29,7 +29,7 @@ def tools(request: Request) -> list[dict[str, Any]] | None:
 def by_prefix(requests: Iterable[Request], window: int = 4096, first: int = 512) -> Iterator[Request]:
     """Give the requests so that those that begin alike go together, for engines that keep what they have read.
 
-    They are sorted by tools and messages, `window` of them at a time, of the first no more than `first`: an idle engine waits for them.
+    They are sorted by tools and messages, `window` of them at a time, `first` at first: an idle engine waits for those.
     """
     waiting = iter(requests)
     size = min(first, window)

@@ -1,5 +1,6 @@
 """The card of a published dataset: README.md, metadata that the hub reads and words that a person judges it by."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -7,10 +8,16 @@ from typing import Any
 from pipelines import card_figures, outcome, trust
 from pipelines.closing import number, result
 from pipelines.configs import CONFIGS
-from pipelines.licences import Licence
+from pipelines.licences import TERMS, Licence
 from pipelines.page import Block, Cell, code, examples, markdown, table, words
 
-SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"), (10_000_000, "1M<n<10M"))
+SIZES = (
+    (1_000, "n<1K"),
+    (10_000, "1K<n<10K"),
+    (100_000, "10K<n<100K"),
+    (1_000_000, "100K<n<1M"),
+    (10_000_000, "1M<n<10M"),
+)
 WITHDRAWN = "Withdrawn versions"
 History = Mapping[str, Mapping[str, Any]]  # by version: what the target's `versions.json` says of it
 
@@ -32,14 +39,15 @@ class Told:
     left_out: Mapping[str, int] = field(default_factory=dict)
     leaked: int = 0
     despite: str | None = None
+    versions: History = field(default_factory=dict)  # those that are there already
 
 
-def card(told: Told, versions: History | None = None) -> str:
+def card(told: Told) -> str:
     """Give README.md; raises `ValueError` where huggingface_hub does not accept its metadata."""
     from huggingface_hub import DatasetCard, DatasetCardData
 
     data = DatasetCardData(**metadata(told))
-    content = f"---\n{data.to_yaml()}\n---\n\n{body(told)}{withdrawn(versions or {})}"
+    content = f"---\n{data.to_yaml()}\n---\n\n{body(told)}{withdrawn(told.versions)}"
     DatasetCard(content)  # reads it as the hub does
     return content
 
@@ -57,11 +65,12 @@ def metadata(told: Told) -> dict[str, Any]:
     total = sum(next(iter(told.rows.values())).values())
     size = next((name for bound, name in SIZES if total < bound), "10M<n<100M")
     tags = ["gristmill", *(f"trl-{name}" for name in ("sft", "preferences", "unpaired", "grpo") if name in told.rows)]
-    known = [one for one in told.licence.ids if one != "other"]
-    licence = {"license": known[0] if len(known) == 1 else known} if known else {"license": "other"}
+    known = [one for one in told.licence.ids if one in TERMS]
+    named = {"license": known[0] if len(known) == 1 else known}
+    other = {"license": "other", "license_name": re.sub(r"[^a-z0-9.-]+", "-", "-".join(told.licence.ids))}
     return {
-        **licence,
-        "language": list(told.languages),
+        **(named if known else other),
+        **({"language": list(told.languages)} if told.languages else {}),
         "pretty_name": told.name.rpartition("/")[2],
         "size_categories": [size],
         "task_categories": ["text-generation"],
@@ -79,7 +88,11 @@ def body(told: Told) -> str:
         "From raw rows to this dataset": card_figures.funnel(summary),
         "What was dropped, and why": card_figures.drops(summary, told.left_out, told.leaked),
         "Candidates": card_figures.candidates(summary["candidates"]),
-        "Judges": [*card_figures.judges(summary["judges"]), *trust.people(summary["judges"]), *trust.gamed(summary["judges"])],
+        "Judges": [
+            *card_figures.judges(summary["judges"]),
+            *trust.people(summary["judges"]),
+            *trust.gamed(summary["judges"]),
+        ],
         "Preferences": card_figures.preferences(summary["preferences"]),
         "Trained on it": _shown([*outcome.training(summary["training"]), *outcome.evaluation(summary["evaluation"])]),
         "Checks before publication": _checks(told),
@@ -88,7 +101,8 @@ def body(told: Told) -> str:
     }
     page = {
         "name": told.name.rpartition("/")[2],
-        "facts": f"Version {told.version} of {told.name}, made by Gristmill: run {summary['version']}, seed {summary['seed']}.",
+        "facts": f"Version {told.version} of {told.name}, made by Gristmill: run {summary['version']}, "
+        f"seed {summary['seed']}.",
         "result": result(dict(summary)).replace("->", "→") + ".",
         "sections": [{"title": title, "blocks": blocks} for title, blocks in made.items()],
     }
@@ -109,7 +123,7 @@ def _contents(told: Told) -> list[Block]:
         table(["Config", "A row is", "train", "test"], rows, "23"),
         words("test is the share of prompts that was held out: by the hash of a prompt's first turn, so that no prompt "
               "is on both sides. 0 means that nothing was."),
-        *examples([{"facts": "To load it in Python:", "texts": [("with datasets", told.load)]}]),
+        *examples([{"facts": "To load it with datasets:", "texts": [("Python", told.load)]}]),
     ]  # fmt: skip
 
 
@@ -140,7 +154,10 @@ def _checks(told: Told) -> list[Block]:
               f"{checked['errors']} error(s), {checked['warnings']} warning(s).")
     ]  # fmt: skip
     if checked["findings"]:
-        rows = [[one["severity"], code(one["check"]), code(one["told"], 400), number(len(one["rows"]))] for one in checked["findings"]]
+        rows = [
+            [one["severity"], code(one["check"]), code(one["told"], 400), number(len(one["rows"]))]
+            for one in checked["findings"]
+        ]
         blocks.append(table(["Severity", "Check", "Found", "Rows"], rows, "3"))
     if told.despite is not None:
         blocks.append(words("Published in spite of that, for this reason: ", code(told.despite, 1000)))
@@ -158,13 +175,13 @@ def _checks(told: Told) -> list[Block]:
 
 
 def _limitations(told: Told) -> list[Block]:
-    return [words(f"- {one}") for one in card_figures.limitations(told.summary, told.rows)]
+    return [words(f"- {one}") for one in card_figures.limitations(told.summary, told.rows, told.checked["findings"])]
 
 
 def _again(told: Told) -> list[Block]:
     return [
-        words("Beside this card: ", code("recipe.toml"), " is what was asked; ", code("lock.json"), " holds the hashes of "
-              "the sources and of the data files, the revisions of the models and the versions of all packages; ",
+        words("Beside this card: ", code("recipe.toml"), " is what was asked; ", code("lock.json"), " holds the hashes "
+              "of the sources and of the data files, the revisions of the models and the versions of all packages; ",
               code("croissant.json"), " describes the files for machines (Croissant 1.0). With the same sources and "
               "models, ", code("./mill run recipe.toml"), " makes it again. ", code(f"{told.version}"),
               " is this version's tag."),
@@ -175,7 +192,11 @@ def withdrawn(versions: History) -> str:
     """Give the last section: the versions that were withdrawn, with their reasons; nothing where there are none."""
     from pipelines.page import inline
 
-    rows = [f"- {inline(code(name))}: {inline(code(told['yanked'], 1000))}" for name, told in versions.items() if told.get("yanked")]
+    rows = [
+        f"- {inline(code(name))}: {inline(code(told['yanked'], 1000))}"
+        for name, told in versions.items()
+        if told.get("yanked")
+    ]
     return "\n".join(["", f"## {WITHDRAWN}", "", *rows, ""]) if rows else ""
 
 
@@ -187,6 +208,7 @@ def rewritten(content: str, versions: History) -> str:
 def withdrawn_card(name: str, version: str, versions: History) -> str:
     """Give the card that stands in the place of a version that was withdrawn: no config, and so nothing to load."""
     from huggingface_hub import DatasetCard, DatasetCardData
+
     from pipelines.page import inline
 
     short = name.rpartition("/")[2]

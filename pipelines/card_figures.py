@@ -1,10 +1,11 @@
 """The figures that a dataset's card tells of the run that made it, each with how it was counted; no row's text."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipelines.closing import number, of, percent, share
 from pipelines.figures import unchecked
+from pipelines.generate import SOURCE
 from pipelines.page import Block, Cell, code, figures, note, table, words
 
 Summary = Mapping[str, Any]
@@ -40,7 +41,7 @@ def drops(summary: Summary, left_out: Mapping[str, int], leaked: int) -> list[Bl
     blocks = [table(columns, rows, "23")] if rows else [note("no_rules")]
     if rows:
         blocks.append(
-            words("A sample is counted once as dropped, by the first rule in the recipe's order that it broke; a sample "
+            words("A sample is counted once as dropped, by the first rule in the recipe's order that it broke; one "
                   "that could not be measured is kept.")
         )  # fmt: skip
     if leaked:
@@ -66,9 +67,7 @@ def candidates(told: Summary) -> list[Block]:
     """Tell how often each generator's replies pass."""
     if not told:
         return [note("no_candidates")]
-    generators = [
-        [code(one["model"]), number(one["replies"]), percent(one["passed"])] for one in told["by_generator"]
-    ]
+    generators = [[code(one["model"]), number(one["replies"]), percent(one["passed"])] for one in told["by_generator"]]
     prompts: list[list[Cell]] = [
         [name, of(told[key], told["prompts"])]
         for name, key in (("all candidates pass", "all_pass"), ("some pass", "mixed"), ("all fail", "all_fail"))
@@ -76,9 +75,14 @@ def candidates(told: Summary) -> list[Block]:
     return [
         note("candidates"),
         table(["Generator", "Verified", "Pass"], generators, "12"),
+        *([words(code(SOURCE), " is the reply that came with the data.")] if _of_the_data(told) else []),
         note("prompts"),
         table(["Prompts", "Count"], prompts, "1"),
     ]
+
+
+def _of_the_data(told: Summary) -> bool:
+    return any(one["model"] == SOURCE for one in told["by_generator"])
 
 
 def judges(told: Summary) -> list[Block]:
@@ -97,8 +101,19 @@ def judges(told: Summary) -> list[Block]:
         ]
         for name, one in told.items()
     ]
-    columns = ["Judge", "Kind", "Judged", "Without a verdict", "Pass", "Agrees with the verifiers", "Names the first place"]
-    return [*([note("pairwise")] if any("first_slot" in one for one in told.values()) else []), table(columns, rows, "2456")]
+    columns = [
+        "Judge",
+        "Kind",
+        "Judged",
+        "Without a verdict",
+        "Pass",
+        "Agrees with the verifiers",
+        "Names the first place",
+    ]
+    return [
+        *([note("pairwise")] if any("first_slot" in one for one in told.values()) else []),
+        table(columns, rows, "2456"),
+    ]
 
 
 def preferences(told: Summary) -> list[Block]:
@@ -119,25 +134,31 @@ def preferences(told: Summary) -> list[Block]:
     return [figures(rows), note("generators"), table(["Generator", "Replies in pairs", "Chosen"], generators, "12")]
 
 
-def limitations(summary: Summary, rows: Mapping[str, Mapping[str, int]]) -> list[str]:
-    """Give what a user of the data must know of it, from its figures."""
+def limitations(
+    summary: Summary, rows: Mapping[str, Mapping[str, int]], findings: Sequence[Mapping[str, Any]]
+) -> list[str]:
+    """Give what a user of the data must know of it, from its figures and from what the integrity suite found."""
     told = summary["preferences"]
-    models = [one["model"] for one in summary["candidates"].get("by_generator", [])] if summary["candidates"] else []
-    generated = [name for name in models if name != "source"]
+    models = {one["model"] for one in (summary["candidates"] or {}).get("by_generator", [])}
+    models |= {one["generator"] for one in told.get("generators", [])}
     found = [
-        "Rules measure by form, and judges and verifiers err: the figures above say how often, where that is known. "
-        "A row that passed is not a row that is right.",
+        "Rules measure by form, and judges and verifiers err: the figures above say how often, where that is known.",
         "Secrets and personal data are found by their form: names, addresses in words and what has no form are not.",
     ]
-    if generated:
+    if models - {SOURCE}:
         found.append(
-            "It holds what models wrote; their own licences and terms may bind its use, and their errors and biases are "
-            "in it. The column that names the generator says which wrote a row."
+            "It holds what models wrote; their own licences and terms may bind its use, and their errors and biases "
+            "are in it. The column that names the generator says which wrote a row."
         )
     if told.get("pairs") and abs(told["chosen_longer"] + told["same_length"] / 2 - CHANCE) > LOPSIDED:
         found.append(
             f"The chosen reply is the longer one in {percent(told['chosen_longer'])} of the pairs (of the same length "
             f"in {percent(told['same_length'])}): a model can learn length in place of quality."
+        )
+    if any(one["check"] == "generators" for one in findings):
+        found.append(
+            "Who wrote a reply often tells which side it is on (see the checks): a model can learn the writer's style "
+            "in place of quality. The columns that name the generators let you take pairs of one writer alone."
         )
     unmeasured = [
         name

@@ -14,7 +14,7 @@ import polars as pl
 
 from pipelines.folder import link_file
 from pipelines.held_out import held_out_ids
-from pipelines.scan import FOUND, scanned
+from pipelines.scan import scanned
 from pipelines.store import Stored, code_version, once, sha256, sync
 from schemas.errors import PublishError
 
@@ -29,7 +29,7 @@ CONFIGS = {
     "candidates": "every reply that there was to choose from, with all its scores",
     "comparisons": "every verdict on two candidates, with the judge's answers in both orders",
 }
-CODE = tuple(f"pipelines.{module}" for module in ("configs", "scan", "held_out")) + ("filters.private",)
+CODE = ("pipelines.configs", "pipelines.scan", "pipelines.held_out", "filters.private")
 Rows = Counter[tuple[str, str | None]]  # by source and licence
 
 
@@ -47,9 +47,9 @@ class Counts:
 def staged(folder: Path, *, leave_out: bool = False) -> Stored:
     """Write the configs of the run in `folder` into its store, once, and give them with what was counted.
 
-    The facts are `rows` by config and split; `licences`, rows by config, source and licence; `found`, what is private in
-    which row; `left_out`, rows by config (those with something private, where `leave_out` says so); `faults`, ids that
-    stand twice and samples on both sides of the split. Candidates that give a benchmark away are in no config.
+    The facts are `rows` by config and split; `licences`, rows by config, source and licence; `found`, what is private
+    in which row; `left_out`, rows by config (those with something private, where `leave_out` says so); `faults`, ids
+    that stand twice and samples on both sides of the split. Candidates that give a benchmark away are in no config.
     """
     tables = {name: files for name in CONFIGS if (files := sorted((folder / name).rglob("*.parquet")))}
     if not tables:
@@ -107,7 +107,7 @@ def _write(work: Path, folder: Path, name: str, files: list[Path], counts: Count
         whole = file
         if leave_out and len(private):
             counts.left_out[name] += len(private)
-            rows, whole = rows.filter(~pl.col("id").is_in(private.implode())), None  # noqa: PLW2901 - less what is private
+            rows, whole = rows.filter(~pl.col("id").is_in(private.implode())), None  # noqa: PLW2901 - what is left
         else:
             counts.found += [{"config": name, **one} for one in found.to_dicts()]
         if rows.is_empty():

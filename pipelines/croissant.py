@@ -21,7 +21,8 @@ NAMES = {  # how the format's own words are meant
 }
 WORDS = (
     "citeAs column equivalentProperty extract field fileObject fileProperty fileSet format includes isLiveDataset "
-    "jsonPath key md5 parentField path recordSet references regex repeated replace samplingRate separator source subField transform"
+    "jsonPath key md5 parentField path recordSet references regex repeated replace samplingRate separator source "
+    "subField transform"
 )
 PARQUET = "application/x-parquet"
 LICENCES = {"apache-2.0": "Apache-2.0", "mit": "MIT", "isc": "ISC", "odbl": "ODbL-1.0", "pddl": "PDDL-1.0"}

@@ -1,5 +1,6 @@
 """Publishing to the Hugging Face hub (or what `HF_ENDPOINT` names): a version is one commit and its tag."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,11 +23,12 @@ class Hub:
 
     def __init__(self, name: str, *, public: bool = False, pr: bool = False) -> None:
         from huggingface_hub import HfApi
-        from huggingface_hub.utils import disable_progress_bars
+        from huggingface_hub.utils.tqdm import disable_progress_bars
 
         disable_progress_bars()
-        self.name, self.public, self.pr = name, public, pr
-        self.api = HfApi()
+        self.name = self.title = name
+        self.public, self.pr = public, pr
+        self.api = HfApi(endpoint=os.environ.get("HF_ENDPOINT"))  # as it is now, not when the client was imported
 
     def state(self) -> State:
         """Say what the main branch holds; raises `PublishError` where files are in it that no publication wrote."""
@@ -44,16 +46,17 @@ class Hub:
             strange = sorted(set(files) - FIRST)
             if strange:
                 raise PublishError(
-                    f"{self.name} holds {len(strange)} file(s) that no publication wrote, such as {strange[0]}: publish "
-                    "under another name, or remove them there first"
+                    f"{self.name} holds {len(strange)} file(s) that no publication wrote, such as {strange[0]}: "
+                    "publish under another name, or remove them there first"
                 )
             return State({}, None, info.sha, files, tags, info.private)
         told = orjson.loads(self._read(VERSIONS, info.sha))
         return State(told["versions"], told["latest"], info.sha, files, tags, info.private)
 
-    def load(self, version: str, config: str) -> str:
+    def load(self, version: str, config: str, *, here: bool = False) -> str:  # noqa: ARG002 - as every target is asked
         """Give the Python that loads a config of a version."""
-        return f'from datasets import load_dataset\n\ndata = load_dataset("{self.name}", "{config}", revision="{version}")'
+        call = f'load_dataset("{self.name}", "{config}", revision="{version}")'
+        return f"from datasets import load_dataset\n\ndata = {call}"
 
     def url(self, version: str) -> str:
         """Give the address of a version."""
@@ -115,7 +118,10 @@ class Hub:
 
     def _created(self) -> str:
         self._do(lambda: self.api.create_repo(self.name, repo_type=DATASET, private=True, exist_ok=True))
-        return str(self._do(lambda: self.api.repo_info(self.name, repo_type=DATASET)).sha)
+        info = self._do(lambda: self.api.repo_info(self.name, repo_type=DATASET))
+        if not info.private:
+            raise PublishError(f"{self.name} was asked for as private and is public: nothing was published to it")
+        return str(info.sha)
 
     def _commit(self, version: str, operations: list[Any], parent: str, message: str, visible: str) -> Any:
         return self._do(
@@ -175,8 +181,8 @@ def _words(error: BaseException) -> str:
     while lowest.__cause__ is not None:
         lowest = lowest.__cause__
     said = str(lowest).strip().splitlines()
-    answered = f"the hub answered {status}" if status else "the hub can't be reached"
-    return f"{answered} ({said[0] if said else type(lowest).__name__})"
+    told = f"{type(lowest).__name__}: {said[0]}" if said else type(lowest).__name__
+    return f"the hub answered {status} ({told})" if status else f"no answer from the hub ({told})"
 
 
 def _what_to_do(error: BaseException) -> str:
@@ -185,5 +191,3 @@ def _what_to_do(error: BaseException) -> str:
         return "Set HF_TOKEN to a token that may write there, or run `.venv/bin/hf auth login`."
     again = "Run the command again: what was uploaded is not uploaded again."
     return again if status != 400 else "Mend what it says."  # noqa: PLR2004 - a request that is wrong stays wrong
-
-

@@ -1,7 +1,7 @@
 """The first stage: files to samples; a row that can't be read is quarantined with the reason.
 
-Memory is bounded by a shard and a row: rows are read in pieces of a file, and written 50,000 or 64 MiB at a time. What
-grows with the rows is the set of their ids' hashes (see `pipelines.shards.Names`).
+Memory is bounded by a shard and a row, however long the files: rows are read in pieces of a file, and written 50,000 or
+64 MiB at a time.
 """
 
 import itertools
@@ -28,7 +28,7 @@ from schemas.tables import QUARANTINED, SAMPLES
 QUARANTINED_AT_ONCE = 20_000  # rows
 RAW_SHOWN = 1_000  # characters of a bad row
 LOOKED_AT = 200  # rows of a file by which its layout is recognised
-CODE = ("files", "layouts", "turns", "tasks", "preferences", "shards", "sources", "ingest")
+CODE = ("files", "layouts", "turns", "tasks", "preferences", "naming", "shards", "sources", "ingest")
 
 
 @dataclass(frozen=True)

@@ -6,16 +6,18 @@ from dataclasses import dataclass
 
 from schemas.errors import PublishError
 
-FREE, SHARE, TRADE, CHANGE = frozenset[str](), "share-alike", "non-commercial", "no derivatives"
+SHARE, TRADE, CHANGE = "share-alike", "non-commercial", "no derivatives"
 TERMS: dict[str, frozenset[str]] = {  # by the hub's identifiers, and what they forbid or ask of a work made from them
-    **dict.fromkeys(("cc0-1.0", "pddl", "unlicense", "mit", "isc", "apache-2.0", "bsd-2-clause", "bsd-3-clause"), FREE),
-    **dict.fromkeys(("cc-by-2.0", "cc-by-3.0", "cc-by-4.0", "odc-by", "cdla-permissive-2.0", "ms-pl"), FREE),
-    **dict.fromkeys(("cc-by-sa-3.0", "cc-by-sa-4.0", "odbl", "cdla-sharing-1.0", "gpl-2.0", "gpl-3.0"), {SHARE}),
-    **dict.fromkeys(("agpl-3.0", "lgpl-3.0", "gfdl"), {SHARE}),
-    **dict.fromkeys(("cc-by-nc-2.0", "cc-by-nc-3.0", "cc-by-nc-4.0"), {TRADE}),
-    **dict.fromkeys(("cc-by-nc-sa-3.0", "cc-by-nc-sa-4.0"), {TRADE, SHARE}),
-    **dict.fromkeys(("cc-by-nd-4.0",), {CHANGE}),
-    **dict.fromkeys(("cc-by-nc-nd-3.0", "cc-by-nc-nd-4.0"), {CHANGE, TRADE}),
+    name: frozenset(terms)
+    for names, terms in (
+        ("cc0-1.0 pddl unlicense mit isc apache-2.0 bsd-2-clause bsd-3-clause ms-pl", ()),
+        ("cc-by-2.0 cc-by-3.0 cc-by-4.0 odc-by cdla-permissive-2.0", ()),
+        ("cc-by-sa-3.0 cc-by-sa-4.0 odbl cdla-sharing-1.0 gpl-2.0 gpl-3.0 agpl-3.0 lgpl-3.0 gfdl", (SHARE,)),
+        ("cc-by-nc-2.0 cc-by-nc-3.0 cc-by-nc-4.0", (TRADE,)),
+        ("cc-by-nc-sa-3.0 cc-by-nc-sa-4.0", (TRADE, SHARE)),
+        ("cc-by-nd-4.0 cc-by-nc-nd-3.0 cc-by-nc-nd-4.0", (CHANGE,)),
+    )
+    for name in names.split()
 }
 LATER = {"cc-by-sa-3.0": "cc-by-sa-4.0", "cc-by-nc-sa-3.0": "cc-by-nc-sa-4.0"}  # what each allows itself to be taken as
 ALSO = {"apache-2": "apache-2.0", "apache": "apache-2.0", "cc0": "cc0-1.0", "odc-by-1.0": "odc-by", "odbl-1.0": "odbl"}
@@ -59,7 +61,9 @@ def derived(rows: Sequence[tuple[str, str | None, int]]) -> Licence:
     if whole:
         return Licence(tuple(kept), f"{said} {whole[0]} asks that what is made from it is under it as a whole.")
     if kept != found:
-        return Licence(tuple(kept), f"{said} Not to be used commercially is the stricter term, and holds for the whole.")
+        return Licence(
+            tuple(kept), f"{said} Not to be used commercially is the stricter term, and holds for the whole."
+        )
     return Licence(tuple(kept), f"{said} They stand side by side: each row's column `license` says which is its own.")
 
 
@@ -80,7 +84,7 @@ def _refuse_unknown(told: Sequence[tuple[str, str | None]], known: dict[str, str
     silent = [source for source, said in told if said is None]
     strange = [f"{source} ({said})" for source, said in told if said is not None and known[said] is None]
     closed = [
-        f"{source} ({said})" for source, said in told if said is not None and CHANGE in TERMS.get(known[said] or "", "")
+        f"{source} ({said})" for source, said in told if said is not None and CHANGE in TERMS.get(known[said] or "", ())
     ]
     faults = [f"these sources state no licence: {', '.join(silent)}"] if silent else []
     faults += [f"these state one that is not known here: {', '.join(strange)}"] if strange else []
@@ -92,9 +96,9 @@ def _refuse_unknown(told: Sequence[tuple[str, str | None]], known: dict[str, str
 def _refuse_conflict(told: Sequence[tuple[str, str | None]], known: dict[str, str | None], found: list[str]) -> None:
     """Refuse what cannot hold for one work: two share-alike licences, or a free share-alike and a non-commercial."""
     share = {LATER.get(name, name) for name in found if SHARE in TERMS[name]}
-    trade = {name for name in found if TRADE in TERMS[name]}
-    outside = trade - {name for name in found if LATER.get(name, name) in share}
-    if len(share) > 1 or (share and outside):
+    free = {name for name in share if TRADE not in TERMS[name]}
+    outside = {name for name in found if TRADE in TERMS[name] and SHARE not in TERMS[name]} if free else set()
+    if len(share) > 1 or outside:
         wrong = share | outside
         named = [
             f"{source} ({said})"

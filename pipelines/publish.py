@@ -27,7 +27,7 @@ RECORD, LOCK, CROISSANT = "published.json", "lock.json", "croissant.json"
 LOOKED_AT = 2_000  # rows by which the language is told
 LEGIBLE = 25  # bytes of a text whose language can be told
 SHOWN = 10  # rows named in a refusal
-NO_PAIRS = {"pairs": 0, "labelled": 0, "errors": 0, "warnings": 0, "findings": []}
+NO_PAIRS: dict[str, Any] = {"pairs": 0, "labelled": 0, "errors": 0, "warnings": 0, "findings": []}
 
 
 def publish(
@@ -65,7 +65,7 @@ def publish(
         return _recorded(folder, target, before | {"content": content})
     named = _free(version or next_version(state), target, state)
     told = Told(
-        name=target.name,
+        name=target.title,
         version=named,
         load=target.load(named, next(iter(stored.facts["rows"]))),
         summary=summary,
@@ -78,8 +78,9 @@ def publish(
         left_out=stored.facts["left_out"],
         leaked=stored.facts["leaked"],
         despite=despite,
+        versions=state.versions,
     )
-    documents = _documents(folder, stored, told, target, hashes, state)
+    documents = _documents(folder, stored, told, target, hashes)
     _refuse_private_documents(documents)
     one = {"content": content, "run": summary["version"], "rows": told.rows, "documents": sorted(documents)}
     pointer = pointer_of({**state.versions, named: one})
@@ -126,8 +127,8 @@ def _checked(folder: Path, stored: Stored, despite: str | None) -> dict[str, Any
         raise PublishError(
             f"{folder}: {told['errors']} error(s) of integrity, nothing was published\n"
             + "\n".join(lines)
-            + f"\n./mill check {folder} names the rows. Mend the recipe and run it again; or, where they must stand, say "
-            '--despite "REASON", which the card then gives.'
+            + f"\n./mill check {folder} names the rows. Mend the recipe and run it again; or, where they must stand, "
+            'say --despite "REASON", which the card then gives.'
         )
     return told
 
@@ -144,7 +145,8 @@ def _refuse_private(stored: Stored, despite: str | None) -> None:
     raise PublishError(
         f"{len(wrong):,} place(s) have the form of secrets or personal data, nothing was published\n"
         + visible("\n".join(lines))
-        + "\nTake them out in the recipe (use = \"filters.redaction:redact\" in [[edits]]), or say --leave-out to publish "
+        + '\nTake them out in the recipe (use = "filters.redaction:redact" in [[edits]]), or say --leave-out to '
+        "publish "
         "without these rows" + ("" if secret else ', or --despite "REASON" where they are nobody\'s') + "."
     )
 
@@ -170,11 +172,16 @@ def _before(folder: Path, target: Target, state: State, content: str, version: s
     if same and version is None:
         name, one = next(iter(same.items()))
         raise PublishError(
-            f"{target.name}: the same data was withdrawn as {name} ({one['yanked']}). Name a new --version to publish it "
-            "all the same."
+            f"{target.name}: the same data was withdrawn as {name} ({one['yanked']}). Name a new --version to publish "
+            "it all the same."
         )
     for one in _records(folder):
-        if one["to"] == target.name and one["content"] == content and "pr_ref" in one and target.proposed(one["pr_ref"]):
+        if (
+            one["to"] == target.name
+            and one["content"] == content
+            and "pr_ref" in one
+            and target.proposed(one["pr_ref"])
+        ):
             return {**one, "done": "proposed already"}
     return None
 
@@ -209,9 +216,7 @@ def first_turn(rows: pl.DataFrame) -> pl.Expr:
     return prompt if rows.schema["prompt"] == pl.String else prompt.list.first().struct.field("content")
 
 
-def _documents(
-    folder: Path, stored: Stored, told: Told, target: Target, hashes: dict[str, str], state: State
-) -> dict[str, bytes]:
+def _documents(folder: Path, stored: Stored, told: Told, target: Target, hashes: dict[str, str]) -> dict[str, bytes]:
     """Give the files beside the data."""
     described = croissant(
         name=told.name,
@@ -222,7 +227,7 @@ def _documents(
         files=files_of(stored),
         hashes=hashes,
     )
-    made = {"README.md": card(told, state.versions).encode(), "recipe.toml": (folder / "recipe.toml").read_bytes()}
+    made = {"README.md": card(told).encode(), "recipe.toml": (folder / "recipe.toml").read_bytes()}
     made[LOCK] = _json(lock(folder, dict(told.summary), hashes))
     made[CROISSANT] = _json(described)
     cards = {name: one["cards"] for name, one in told.summary["judges"].items() if "cards" in one}
@@ -240,10 +245,12 @@ def _records(folder: Path) -> list[dict[str, Any]]:
 
 def _recorded(folder: Path, target: Target, done: dict[str, Any]) -> dict[str, Any]:
     """Note in the run's folder what was published where, and give it."""
-    told = {"to": target.name, "url": target.url(done["version"]), **done}
-    told["load"] = target.load(done["version"], next(iter(done["rows"])))
+    told = {"to": target.name, **done}
+    told["load"] = target.load(done["version"], next(iter(done["rows"])), here=True)
     known = _records(folder)
-    if all((one["to"], one["version"], one["content"]) != (told["to"], told["version"], told["content"]) for one in known):
+    if all(
+        (one["to"], one["version"], one["content"]) != (told["to"], told["version"], told["content"]) for one in known
+    ):
         at = datetime.now(UTC).isoformat(timespec="seconds")
         write_bytes(folder / RECORD, _json([*known, {**told, "at": at}]))
     return told
@@ -257,10 +264,13 @@ def words(told: dict[str, Any]) -> str:
     for name, splits in told["rows"].items():
         lines.append(f"  {name:<12}" + ", ".join(f"{count:,} {split}" for split, count in splits.items()))
     if "uploaded" in told:
-        lines.append(f"  {told['uploaded']} of {told['files']} files written; the others were there")
+        there = told["files"] - told["uploaded"]
+        lines.append(f"  {told['uploaded']:,} files written{f', {there:,} were there' if there else ''}")
     if "commit" in told:
-        seen = "public" if told.get("public") else "private, unless it was public before"
+        seen = "public" if told.get("public") else "private"
         lines.append(f"  commit {told['commit']}, {seen}")
     lines += [f"  {told['pr']}"] if told.get("pr") else []
-    lines += ["", *told["load"].splitlines()] if not told.get("pr") else ["", "Once it is merged, run this again to tag it."]
+    lines += (
+        ["", *told["load"].splitlines()] if not told.get("pr") else ["", "Once it is merged, run this again to tag it."]
+    )
     return visible("\n".join(lines))

@@ -12,7 +12,7 @@ SHOWN = 3  # characters of what was found
 
 
 def scanned(rows: pl.DataFrame) -> pl.DataFrame:
-    """Give what is private in the texts of `rows`: the row's id, the column, the kind, and how it starts.
+    """Give what is private in the texts of `rows`: the row's id, the column, the kind, and how the first of it starts.
 
     Looked at are chats, with their tool calls, and texts, in structs and lists too; not the columns that hold hashes.
     What is private is told by form, as by the rules of `filters.private`; an address that is nobody's is not.
@@ -26,7 +26,9 @@ def scanned(rows: pl.DataFrame) -> pl.DataFrame:
         texts = rows.select("id", text=told)
         for row, words in texts.filter(pl.col("text").str.contains(hint)).iter_rows():
             found += [(row, column, *one) for one in _private(words)]
-    return pl.DataFrame(found, schema=FOUND, orient="row")
+    return pl.DataFrame(found, schema=FOUND, orient="row").unique(
+        ["id", "column", "kind"], keep="first", maintain_order=True
+    )
 
 
 def scanned_text(name: str, text: str) -> list[tuple[str, str, str, str]]:

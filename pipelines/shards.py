@@ -1,13 +1,13 @@
 """Samples on their way to the disk: named by what they say, gathered into shards, written one at a time."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import orjson
 import polars as pl
-from xxhash import xxh3_128_digest
 
+from pipelines.naming import Names
 from pipelines.turns import Reading
 from schemas.chats import Chat
 from schemas.tables import SAMPLES
@@ -15,36 +15,6 @@ from schemas.tables import SAMPLES
 ROWS = 50_000
 AT_ONCE = 2_000
 BYTES = 64 << 20  # of text, before compression
-
-
-class Names:
-    """Ids of samples: the hash of what one says, and for one that says what another said, of how many did before it.
-
-    128 bits of XXH3: it is quick, and that any two of 10**9 different samples meet by chance has probability 1.5e-21.
-    Ids in a dataset differ even if somebody makes two rows meet on purpose: the second counts as a repetition. What is
-    held in memory is a set of 16-byte hashes.
-    """
-
-    def __init__(self) -> None:
-        self.seen: set[bytes] = set()
-        self.again: dict[bytes, int] = {}
-
-    def __call__(self, said: Iterable[bytes]) -> list[str]:
-        """Give an id for each, 32 hexadecimal digits."""
-        digests = list(map(xxh3_128_digest, said))
-        fresh = set(digests)
-        if len(fresh) == len(digests) and self.seen.isdisjoint(fresh):
-            self.seen |= fresh
-            return list(map(bytes.hex, digests))
-        return [self._one(digest).hex() for digest in digests]
-
-    def _one(self, digest: bytes) -> bytes:
-        name = digest
-        while name in self.seen:
-            self.again[digest] = self.again.get(digest, 0) + 1
-            name = xxh3_128_digest(digest + self.again[digest].to_bytes(8, "little"))
-        self.seen.add(name)
-        return name
 
 
 def said_plainly(asked: str, reply: str | None) -> bytes:

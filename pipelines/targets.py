@@ -33,13 +33,14 @@ class Target(Protocol):
     """A place that versions are published to, each whole or not at all."""
 
     name: str
+    title: str  # what the card calls it: no path of this machine
 
     def state(self) -> State:
         """Say what is there."""
         ...
 
-    def load(self, version: str, config: str) -> str:
-        """Give the Python that loads a config of a version."""
+    def load(self, version: str, config: str, *, here: bool = False) -> str:
+        """Give the Python that loads a config of a version; `here` on this machine, else as the card says it."""
         ...
 
     def url(self, version: str) -> str:

@@ -40,6 +40,13 @@ def test_of_rows_that_match_the_one_stays_that_keep_names(keep: str, stays: set[
         assert (dropped["match"] != dropped["id"]).all()
 
 
+def test_a_dropped_row_tells_the_row_that_it_was_found_to_match_and_the_one_that_stays() -> None:
+    rule, matches = linked(("1", "0"), ("2", "1"))
+    _kept, dropped = split(samples_of(["a", "b", "c"]), {"m": rule}, {"m": matches})
+    assert dropped["why"].to_list() == ["matches 0", "matches 1, and hangs together with 0"]
+    assert dropped["match"].to_list() == ["0", "0"]
+
+
 def test_an_unmeasured_row_is_kept_only_where_no_measured_one_can_be() -> None:
     rule, matches = linked(("0", "1"), keep="highest by")
     values = {"by": valued(None, -5), "m": matches}

@@ -11,12 +11,14 @@ from hypothesis import strategies as st
 
 from filters.contamination import ngrams
 from filters.duplicates import exact
-from pipelines.decontaminate import contaminating, decontaminated
+from pipelines.decontaminate import contaminating, leaks, parted, to_match
 from pipelines.held_out import held_out_ids
 from pipelines.scored import table_of
 from pipelines.sections import FilterPart
-from pipelines.select import Selection, write_selection
+from pipelines.select import Selection
 from pipelines.train import training_rows
+from pipelines.training_layouts import Datasets
+from schemas.rules import MatchRule
 from schemas.tables import CANDIDATES, COMPARISONS, SAMPLES, SCORES
 
 LAYOUTS = ("sft", "preferences", "plain", "unpaired", "grpo")
@@ -57,10 +59,18 @@ def written(folder: Path, layout: str) -> pl.DataFrame:
     return pl.concat([pl.read_parquet(file) for file in sorted((folder / layout).rglob("*.parquet"))])
 
 
+def write_selection(
+    folder: Path, chosen: Selection, table: pl.DataFrame, asked: pl.DataFrame, *, held_out: float = 0.0
+) -> dict[str, Any]:
+    with Datasets(folder, rule="r", held_out=held_out) as out:
+        out.write(chosen, table, asked)
+    return out.facts()
+
+
 def test_each_layout_has_the_columns_that_its_trainer_reads(tmp_path: Path) -> None:
     table = candidates([("s0", "right", 1.0), ("s0", "wrong", 0.0), ("s1", "right", 1.0)])
     asked = samples(["one", "two"]).with_columns(reference=pl.Series(["1", None]))
-    facts = write_selection(tmp_path, picked(["c0", "c2"], [("c0", "c1")]), table, asked, rule="r")
+    facts = write_selection(tmp_path, picked(["c0", "c2"], [("c0", "c1")]), table, asked)
     assert {name: facts[name] for name in LAYOUTS} == {
         "sft": 2,
         "preferences": 1,
@@ -76,14 +86,14 @@ def test_each_layout_has_the_columns_that_its_trainer_reads(tmp_path: Path) -> N
 
 def test_a_text_on_both_sides_of_its_prompt_has_no_label(tmp_path: Path) -> None:
     table = candidates([("s0", "same", 1.0), ("s0", "same", 0.5), ("s0", "worse", 0.0)])
-    write_selection(tmp_path, picked(["c0"], [("c0", "c2"), ("c2", "c1")]), table, samples(["one"]), rule="r")
+    write_selection(tmp_path, picked(["c0"], [("c0", "c2"), ("c2", "c1")]), table, samples(["one"]))
     assert written(tmp_path, "unpaired").is_empty()
 
 
 def test_a_conversation_is_no_plain_text(tmp_path: Path) -> None:
     turns = [{"role": role, "content": "x", "tool_calls": None} for role in ("user", "assistant", "user")]
     asked = samples(["one"]).with_columns(prompt=pl.Series([turns], dtype=SAMPLES["prompt"]))
-    facts = write_selection(tmp_path, picked(["c0"], []), candidates([("s0", "a", 1.0)]), asked, rule="r")
+    facts = write_selection(tmp_path, picked(["c0"], []), candidates([("s0", "a", 1.0)]), asked)
     assert (facts["sft"], facts["plain"]) == (1, 0)
 
 
@@ -94,7 +104,7 @@ def split(tmp_path: Path) -> tuple[Path, dict[str, Any]]:
     rows = [(f"s{at}", text, score) for at in range(120) for text, score in (("right", 1.0), ("wrong", 0.0))]
     chosen = [f"c{2 * at}" for at in range(120)]
     pairs = [(f"c{2 * at}", f"c{2 * at + 1}") for at in range(120)]
-    facts = write_selection(tmp_path, picked(chosen, pairs), candidates(rows), asked, rule="r", held_out=0.2)
+    facts = write_selection(tmp_path, picked(chosen, pairs), candidates(rows), asked, held_out=0.2)
     return tmp_path, facts
 
 
@@ -136,6 +146,16 @@ def test_about_the_share_that_was_asked_for_is_held_out() -> None:
 
 
 QUESTION = "Natalia sold clips to forty eight of her friends in April and then half as many in May"
+
+
+def decontaminated(
+    chosen: Selection,
+    table: pl.DataFrame,
+    asked: pl.DataFrame,
+    rules: dict[str, MatchRule],
+    benchmarks: list[pl.DataFrame],
+) -> tuple[Selection, pl.DataFrame]:
+    return parted(chosen, table, leaks(to_match([(chosen, table, asked)]), rules, benchmarks))
 
 
 def test_a_reply_that_gives_a_benchmark_away_falls_with_its_pair_and_says_why() -> None:
