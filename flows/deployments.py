@@ -13,10 +13,20 @@ from flows.finetune import finetune as finetune_flow
 from flows.nightly import nightly
 from flows.publish import publish
 from flows.triggers import TAG, when_published
+from pipelines.hub import Hub
 from pipelines.recipe import Recipe
+from pipelines.targets import target_of
 from schemas.errors import GristmillError
 
 IMPORTED = EntrypointType.MODULE_PATH  # whatever folder the command is run in
+
+
+def check_target(to: str, *, several: bool) -> None:
+    """Refuse what is no place to publish to, and one dataset of the hub for several recipes."""
+    if isinstance(target_of(to), Hub) and several:
+        raise GristmillError(
+            f"{to} is one dataset on the hub: name one recipe for it, and serve each of several by itself"
+        )
 
 
 def make_lease(told: str) -> str:
@@ -41,7 +51,7 @@ def deployments_of(
 ) -> list[RunnerDeployment]:
     """Give the deployments of a recipe, each named after it; `night` and `common` are parameters of the flows."""
     name, where = recipe.name, {"out": str(out)}
-    to = f"{night['to'].rstrip('/')}/{name}" if several else night["to"]
+    to = f"{night['to'].rstrip('/')}/{name}/" if several else night["to"]  # without the last / it names one on the hub
     quiet = {"notify": common["notify"]}
     told: list[tuple[Any, dict[str, Any], dict[str, Any]]] = [
         (nightly, {"recipe": recipe.file, **where, **night, "to": to, **common}, _scheduled(schedule)),

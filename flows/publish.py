@@ -14,6 +14,7 @@ from prefect.states import Cancelled
 from flows.stages import HOOKS
 from pipelines import gate as gates
 from pipelines.checking import words
+from pipelines.page import fenced
 
 PUBLISHED = "gristmill.dataset.published"  # the event
 WAIT = 7 * 24 * 3600  # seconds that a run waits for a person
@@ -63,7 +64,7 @@ def release(folder: Path, to: str, *, ask: bool) -> Any:
 def gate(folder: Path) -> str:
     """Hold the run to its gate; what was found is an artifact."""
     told = gates.gate(folder)
-    text = f"```\n{words(told)}\n```" if told else "No preference pairs: nothing for the integrity suite."
+    text = fenced(words(told)) if told else "No preference pairs: nothing for the integrity suite."
     create_markdown_artifact(text, "gate", f"{folder.parent.name} {folder.name}")
     return text
 
@@ -75,7 +76,7 @@ def put(folder: Path, to: str) -> dict[str, Any]:
     from pipelines.publish import words as told_in_words
 
     told = publish_run(folder, to)
-    create_markdown_artifact(f"```\n{told_in_words(told)}\n```", "published", f"{folder.parent.name} {told['version']}")
+    create_markdown_artifact(fenced(told_in_words(told)), "published", f"{folder.parent.name} {told['version']}")
     return told
 
 

@@ -64,7 +64,7 @@ def serve(
     from prefect import serve as run_deployments
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
-    from flows.deployments import deployments_of, make_lease
+    from flows.deployments import check_target, deployments_of, make_lease
     from flows.server import server
     from flows.triggers import watch_over_runs
     from pipelines.recipe import Recipe
@@ -73,6 +73,7 @@ def serve(
         raise GristmillError("expected one of --cron and --every")
     if not recipes:
         raise GristmillError("name the recipes to serve: ./mill serve recipes/demo.toml --to published/")
+    check_target(to, several=len(recipes) > 1)
     checked = [Recipe.read(recipe) for recipe in recipes]
     common: dict[str, Any] = {"notify": notify or []}
     with server(port) as url, temporary_settings({PREFECT_API_URL: url}):
@@ -108,16 +109,18 @@ def watch(*, lease: list[str] | None = None) -> None:
 
 @app.command
 def approve(
-    run: UUID,
+    run: UUID | None = None,
     *,
     no: Annotated[bool, No] = False,
     who: str = "",
     why: str = "",
 ) -> None:
-    """Answer a run that waits for a person's yes; its id is in Prefect's page of it and in its address there.
+    """Answer a run that waits for a person's yes; without a run, tell which ones wait.
 
     Parameters
     ----------
+    run
+        The id of the run, which is also in the address of its page.
     no
         Say no: nothing is published, and the run ends as cancelled.
     who
@@ -130,6 +133,9 @@ def approve(
     from prefect.exceptions import NotPausedError, ObjectNotFound
     from prefect.flow_runs import resume_flow_run
 
+    if run is None:
+        print("\n".join(waiting()) or "no run waits")  # noqa: T201 - a command speaks
+        return
     try:
         resume_flow_run(run, run_input={"yes": not no, "who": who or getpass.getuser(), "why": why})
     except (NotPausedError, ObjectNotFound) as error:
@@ -137,3 +143,18 @@ def approve(
             f"the run {run} waits for nobody ({error}); is PREFECT_API_URL that of its server?"
         ) from error
     print(f"{run}: {'no' if no else 'yes'}")  # noqa: T201 - a command speaks
+
+
+def waiting() -> list[str]:
+    """Tell each run that waits for a person: its id, its name, what it would publish and where."""
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, FlowRunFilterStateType
+    from prefect.client.schemas.objects import StateType
+
+    paused = FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.PAUSED]))
+    with get_client(sync_client=True) as client:
+        found = client.read_flow_runs(flow_run_filter=FlowRunFilter(state=paused))
+    return [
+        f"{one.id}  {one.name}: {one.parameters.get('run') or one.parameters.get('recipe')} to {one.parameters.get('to')}"
+        for one in found
+    ]

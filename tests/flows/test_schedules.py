@@ -133,7 +133,9 @@ def test_a_run_that_asks_waits_for_a_persons_answer(client: Any, told: dict[str,
     run = run_of(client, "publish/sums", ask=True)
     until(lambda: client.read_flow_run(run.id).state_name == "Suspended", "it waits")
     until(lambda: process_of(run) is None, "nothing runs meanwhile")
-    command = [str(ROOT / "mill"), "approve", str(run.id), "--who", "Ada", says]
+    mill = [str(ROOT / "mill"), "approve"]
+    assert str(run.id) in subprocess.run(mill, check=True, env=told, capture_output=True, text=True).stdout
+    command = [*mill, str(run.id), "--who", "Ada", says]
     subprocess.run(command, check=True, env=told)
     until(lambda: client.read_flow_run(run.id).state_name == ends, f"it ends as {ends}")
 

@@ -20,7 +20,8 @@ REPLY = [{"role": "assistant", "content": "5", "tool_calls": None}]
 
 def data(folder: Path) -> Stored:
     rows = [dict.fromkeys(SFT) | {"id": f"{at}", "prompt": PROMPT, "completion": REPLY} for at in range(8)]
-    write_table(folder, "sft", pl.DataFrame(rows, schema=SFT), SFT)
+    if not (folder / "sft").exists():
+        write_table(folder, "sft", pl.DataFrame(rows, schema=SFT), SFT)
     return Stored(folder, {"sft": len(rows), "held_out": {}}, reused=False, seconds=0.0)
 
 
