@@ -154,7 +154,5 @@ def waiting() -> list[str]:
     paused = FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.PAUSED]))
     with get_client(sync_client=True) as client:
         found = client.read_flow_runs(flow_run_filter=FlowRunFilter(state=paused))
-    return [
-        f"{one.id}  {one.name}: {one.parameters.get('run') or one.parameters.get('recipe')} to {one.parameters.get('to')}"
-        for one in found
-    ]
+    told = [(one, one.parameters) for one in found]
+    return [f"{one.id}  {one.name}: {its.get('run') or its.get('recipe')} to {its.get('to')}" for one, its in told]
