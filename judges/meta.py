@@ -94,7 +94,7 @@ def best_judgment(
     def suppose(at: int) -> str:
         return readable()[at % len(readable())]
 
-    return ReplyJudge(ask, read, suppose=suppose)
+    return ReplyJudge(ask, read, suppose=suppose, revision=inner.revision, base=inner.base)
 
 
 def _is_read(judge: ReplyJudge, text: str) -> bool:

@@ -2,7 +2,7 @@
 
 import pickle
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from generators.asking import ask
 from generators.ledger import Ledger
 from schemas.engines import Engine, Reply, Request
 from schemas.tables import Sample
-from schemas.verdicts import Jury, Pair, PairJudge, Query, ReplyJudge, Verdict, seats
+from schemas.verdicts import BatchVerifier, Jury, Pair, PairJudge, Query, ReplyJudge, Verdict, seats
 
 Progress = Callable[[int, int], None]
 
@@ -132,6 +132,28 @@ def _rounds(
         open_ = [one for one, _ in asked if one.error is None]
     for one in heard:
         one.verdicts = _read(judge, one)
+    if judge.base is not None:
+        _add(judge.base, heard)
+
+
+def _add(base: BatchVerifier, heard: Sequence[Heard]) -> None:
+    """Add to each score what `base` gives the reply; where it gives none there is no verdict."""
+    scored = [(one, at) for one in heard for at, verdict in enumerate(one.verdicts) if verdict.score is not None]
+    if not scored:
+        return  # so that a plan loads no reward model
+    try:
+        added = base.verify([(one.case.texts[at], one.case.sample) for one, at in scored])
+    finally:
+        base.close()
+    for (one, at), more in zip(scored, added, strict=True):
+        one.verdicts[at] = _sum(one.verdicts[at], more)
+
+
+def _sum(verdict: Verdict, more: Verdict) -> Verdict:
+    if verdict.score is None or more.score is None:
+        return replace(verdict, score=None, status=more.status, why=f"the reward model: {more.why}")
+    told = f"{verdict.score:+.4g} on a reward model's {more.score:.4g}"
+    return replace(verdict, score=verdict.score + more.score, why=told)
 
 
 def _tell(progress: Progress, whole: int, done: int) -> None:

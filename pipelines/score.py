@@ -163,7 +163,13 @@ def prompts_of(judge: Verifier | BatchVerifier | Asked) -> list[Any]:
     told = judge.judges if isinstance(judge, Jury) else (judge,)
     files = sorted(Path(judges.__file__).with_name("prompts").glob("*.txt"))
     asked = [vars(query) for one in told for query in in_rounds(one).ask(FIXED, ["a", "b"], [])]
-    return [*asked, *map(sha256, files)]
+    return [*asked, *map(sha256, files), *_revisions(told)]
+
+
+def _revisions(told: Sequence[ReplyJudge | PairJudge]) -> list[str]:
+    """Give what the judges' verdicts rest on besides what they ask: fitted weights, a reward model."""
+    bases = [one.base for one in map(in_rounds, told) if one.base is not None]
+    return [*(one.revision for one in map(in_rounds, told) if one.revision), *(base.revision for base in bases)]
 
 
 def verify(

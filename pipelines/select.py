@@ -13,17 +13,18 @@ from typing import Any
 
 import polars as pl
 
-from pipelines.decontaminate import contaminating, in_order, leaks, parted, to_match
+from pipelines.decontaminate import contaminating, without_leaks
 from pipelines.generate import SOURCE
 from pipelines.scored import Scored
 from pipelines.sections import FilterPart, SelectPart
 from pipelines.store import Stored, code_version, once, part_version, shards, write_table
 from schemas.chats import content_id
 from schemas.parts import load
-from schemas.tables import LEAKED, PREFERENCES, SAMPLES, SFT
+from schemas.tables import LEAKED, OVERRIDDEN, PREFERENCES, SAMPLES, SFT
 
 DEFAULT = "pipelines.select:best_and_worst"
-CODE = tuple(f"pipelines.{module}" for module in ("decontaminate", "held_out", "scored", "steps", "training_layouts"))
+OURS = ("decontaminate", "held_out", "review.override", "scored", "steps", "training_layouts")
+CODE = tuple(f"pipelines.{module}" for module in OURS)
 OWN = -1  # the number of the reply that a sample came with, among the candidates
 
 
@@ -115,41 +116,48 @@ def select(
     """Make the datasets in all layouts; without judges `sft` holds the kept rows' own replies.
 
     What was picked is held against the benchmarks by those of the recipe's `filters` that are rules on contamination:
-    a candidate that gives one away is in the table `leaked` and in no dataset.
+    a candidate that gives one away is in the table `leaked` and in no dataset, and its prompt is picked from again.
+    What people said otherwise of, in the file `reviews`, is in the table `overridden`.
     """
+    from pipelines.review.override import Reviewed, digest, votes_in
+
+    votes = votes_in(Path(part.reviews)) if part.reviews else []
     checks = contaminating(filters) if benchmarks else {}
     question = {
         "samples": curated.key,
         "candidates": generated.key,
         "scores": [stored.key for stored in scored],
-        "select": part.model_dump(),
+        "select": part.model_dump(exclude={"reviews"}),
         "contamination": {
             "benchmarks": [one.key for one in benchmarks],
             "rules": {name: one.model_dump() for name, (one, _rule) in checks.items()},
             "code": part_version(*(one.use.partition(":")[0] for one, _rule in checks.values())),
         },
         "code": code_version(part.use.partition(":")[0], *CODE, __name__),
+        **({"reviews": digest(votes)} if part.reviews else {}),
     }
 
     def build(folder: Path) -> dict[str, Any]:
         from pipelines.training_layouts import Datasets
 
         picks = bool(scored) or part.use != DEFAULT
-        scored_rows = Scored(curated, generated, scored)
-        pick = against_all(scored_rows, load(part.use, part.arguments)) if picks else _own_replies
-        picked = Picked(scored_rows, pick)
+        own: Pick = load(part.use, part.arguments)
+
+        def pick(table: Iterable[tuple[pl.DataFrame, pl.DataFrame]]) -> Picked:
+            return Picked(table, against_all(table, own) if picks else _own_replies)
+
         rules = {name: rule for name, (_part, rule) in checks.items()}
         known = [shard for one in benchmarks for shard in shards(one, "samples", SAMPLES)]
-        found = leaks(to_match(picked), rules, known)
-        leaked = [pl.DataFrame(schema=LEAKED)]
+        picked, leaked = without_leaks(Scored(curated, generated, scored), pick, rules, known)
         rule = part.use if picks else "the reply that came with the data"
+        people, changed = Reviewed(picked, votes, rule), [pl.DataFrame(schema=OVERRIDDEN)]
         with Datasets(folder, rule=rule, held_out=part.held_out) as out:
-            for one, candidates, samples in picked:
-                clean, fallen = parted(one, candidates, found)
-                leaked.append(fallen)
-                out.write(clean, candidates, samples)
-        ordered = in_order(pl.concat(leaked), found)
-        return {"leaked": write_table(folder, "leaked", ordered, LEAKED)} | out.facts()
+            for one, candidates, samples in people:
+                changed.append(one.changed)
+                out.write(one, candidates, samples, overridden=one.changed)
+        apart = {"leaked": (leaked, LEAKED), "overridden": (pl.concat(changed), OVERRIDDEN)}
+        rows = {name: write_table(folder, name, table, schema) for name, (table, schema) in apart.items()}
+        return rows | out.facts() | {"reviews": people.counts() if part.reviews else None}
 
     return once(store, "select", question, build)
 
