@@ -3,6 +3,7 @@
 import os
 import sys
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Annotated
 
 from cyclopts import App, Parameter, validators
@@ -373,6 +374,29 @@ def unpublish(to: str, *, version: str, reason: str, json: Json = False) -> None
 
     told = withdraw(to, version, reason)
     print(_as_json(told) if json else words(told))
+
+
+@app.command(help_flags=[])
+def serve(*arguments: Annotated[str, Parameter(allow_leading_hyphen=True)]) -> None:
+    """Start the flows of recipes with their schedules and triggers (Prefect), until it is ended; see serve --help."""
+    _flows("serve", arguments)
+
+
+@app.command(help_flags=[])
+def watch(*arguments: Annotated[str, Parameter(allow_leading_hyphen=True)]) -> None:
+    """Set up a Prefect API for work pools: dead runs are started again, leases; see watch --help."""
+    _flows("watch", arguments)
+
+
+@app.command(help_flags=[])
+def approve(*arguments: Annotated[str, Parameter(allow_leading_hyphen=True)]) -> None:
+    """Answer a run that waits for a person's yes before it publishes; see approve --help."""
+    _flows("approve", arguments)
+
+
+def _flows(command: str, arguments: tuple[str, ...]) -> None:
+    """Hand a command over to the flows: by name, since Prefect is theirs alone."""
+    resolve_name("flows.serving:app")([command, *arguments])
 
 
 def finished(name: str, out: Path) -> Path:

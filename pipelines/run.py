@@ -18,7 +18,8 @@ from pipelines.recipe import Recipe
 from pipelines.score import score
 from pipelines.sections import Part
 from pipelines.select import select
-from pipelines.store import Stored
+from pipelines.store import Stored, sha256
+from pipelines.trackers import demand_trackers
 from pipelines.train import train
 
 FILES_SAID = 20  # of a run, in the terminal
@@ -73,6 +74,7 @@ def _and_close(run: Run, *, stage: Callable[[Run], None], but: Collection[str]) 
 
 def _ingest(run: Run) -> None:
     demand(run)  # before anything is asked
+    demand_trackers(section.tracker for section in run.recipe.train)
     run.made["ingest"] = ingest(run.store, run.recipe.sources, limit=run.limit)
     for name, benchmark in run.recipe.benchmarks.items():
         run.made[f"benchmark {name}"] = ingest(run.store, [benchmark], "benchmark")
@@ -208,6 +210,7 @@ def _train(run: Run, at: int) -> None:
         revision=revision,
         seed=run.recipe.seed,
         progress=run.counter(f"  {section.method}"),
+        recipe={"recipe": run.recipe.name, "recipe_sha256": sha256(Path(run.recipe.file))},
     )
 
 

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from pipelines.trackers import Tracker
 from schemas.parts import load
 
 Option = TypeVar("Option")
@@ -139,7 +140,8 @@ class SelectPart(Part):
 class Training(Section):
     """One TRL job; `arguments` go to TRL's configuration as they are.
 
-    `method` "reward" trains `ensemble` reward models on the preferences, each by a seed of its own.
+    `method` "reward" trains `ensemble` reward models on the preferences, each by a seed of its own. A `tracker` is told
+    what the job logs; no result depends on it.
     """
 
     method: Literal["sft", "dpo", "reward"]
@@ -148,6 +150,7 @@ class Training(Section):
     learning_rate: float = Field(gt=0)
     batch_size: int = Field(32, ge=1)
     max_length: int = Field(512, ge=2)
+    tracker: Tracker | None = None
     arguments: dict[str, Any] = {}
 
 

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import orjson
 
 from pipelines.sections import Training
 from pipelines.store import Stored, code_version, once
+from pipelines.trackers import demand_trackers
 from schemas.errors import TrainingError
 
 DATASET = {"sft": "sft", "dpo": "preferences", "reward": "preferences"}
@@ -28,20 +29,25 @@ def train(
     revision: str,
     seed: int,
     progress: Callable[[int, int], None],
+    recipe: Mapping[str, str] | None = None,
 ) -> Stored:
     """Train the checkpoint `base` on the selected data; the output's `checkpoint` folder is a model like `base`.
 
-    `revision` names the base's weights. Raises `TrainingError` with the end of the job's log when the job fails, and
-    for a dataset without rows.
+    `revision` names the base's weights, `recipe` is what a tracker is told of the recipe. Raises
+    `TrainingError` with the end of the job's log when the job fails, for a dataset without rows, and for a tracker that
+    is not installed.
     """
     name = DATASET[section.method]
     question = {
         "data": selected.key,
-        "section": section.model_dump(),
+        "section": section.model_dump(exclude={"tracker"}),
         "base": revision,
         "seed": seed,
         "code": code_version("pipelines.train", "pipelines.trainer"),
     }
+
+    demand_trackers([section.tracker])
+    facts = {**(recipe or {}), "data": selected.key, "base": revision, "method": section.method, "seed": seed}
 
     def build(folder: Path) -> dict[str, Any]:
         if selected.facts[name] == selected.facts["held_out"].get(name, 0):
@@ -54,6 +60,7 @@ def train(
             "data": str(training_rows(selected.folder / name)),
             "out": str(folder / "checkpoint"),
             "seed": seed,
+            "facts": facts,
             **section.model_dump(exclude={"method", "ensemble"}),
         }
         rows = selected.facts[name] - selected.facts["held_out"].get(name, 0)

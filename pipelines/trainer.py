@@ -27,6 +27,7 @@ from trl.trainer.sft_config import SFTConfig
 from trl.trainer.sft_trainer import SFTTrainer
 
 from judges.reward import Scorer
+from pipelines.trackers import log_facts
 
 KINDS = {"sft": (SFTConfig, SFTTrainer), "dpo": (DPOConfig, DPOTrainer), "reward": (RewardConfig, RewardTrainer)}
 COLUMNS = {"sft": ["prompt", "completion"], "dpo": ["prompt", "chosen", "rejected"]}
@@ -49,6 +50,17 @@ class Teller(TrainerCallback):
         tell(step=state.global_step, steps=state.max_steps, **({} if loss is None else {"loss": round(loss, 5)}))
 
 
+class Tracked(TrainerCallback):
+    """Tells the tracker's run, which TRL has begun by then, what the job is made from."""
+
+    def __init__(self, job: dict[str, Any]) -> None:
+        self.tracker, self.facts = job["tracker"], job["facts"]
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_told: Any) -> None:  # noqa: ARG002 - the caller's
+        """Tell it once."""
+        log_facts(self.tracker, self.facts)
+
+
 def main() -> None:
     """Read the job, train, and leave the checkpoint in its folder `out`."""
     job = orjson.loads(sys.stdin.buffer.read())
@@ -62,7 +74,7 @@ def main() -> None:
         args=configuration(**arguments_of(job)),
         train_dataset=data,
         processing_class=tokenizer,
-        callbacks=[Teller()],
+        callbacks=[Teller(), *([Tracked(job)] if job["tracker"] else [])],
     )
     result = trainer.train()
     trainer.save_model(job["out"])
@@ -117,6 +129,12 @@ def attention_of() -> dict[str, str]:
     return {"attn_implementation": "eager"}
 
 
+def name_of(job: dict[str, Any]) -> str:
+    """Give the name of the tracker's run: recipe, method and data."""
+    facts = job["facts"]
+    return " ".join([facts.get("recipe", ""), facts["method"], facts["data"]]).strip()
+
+
 def dtype_of() -> torch.dtype:
     """Give bfloat16 on an accelerator that has it, else float32."""
     return torch.bfloat16 if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else torch.float32
@@ -141,7 +159,8 @@ def arguments_of(job: dict[str, Any]) -> dict[str, Any]:
         "use_cpu": not accelerated,
         "bf16": accelerated and torch.cuda.is_bf16_supported(),
         "gradient_checkpointing": False,
-        "report_to": [],
+        "report_to": [job["tracker"]] if job["tracker"] else [],
+        **({"run_name": name_of(job), "project": job["facts"].get("recipe", "gristmill")} if job["tracker"] else {}),
         "save_strategy": "no",
         "logging_steps": 10,
         "disable_tqdm": True,
