@@ -56,7 +56,7 @@ def counted(curated: Stored, generated: Stored, scored: Sequence[Stored]) -> dic
         checked = [scores for (scores, _, _), one in zip(tables, scored, strict=True) if not one.facts["judgments"]]
         truth = verified(_all(checked))
         for judge, three, one in zip(judges, tables, scored, strict=True):
-            judge.update(_counts(one, own, *three, truth))
+            judge.update(judge_counts(one, own, *three, truth))
     kinds = sorted(zip(judges, scored, strict=True), key=lambda told: not told[1].facts["scores"])  # replies' first
     return {
         "candidates": candidate_figures(counts),
@@ -66,7 +66,7 @@ def counted(curated: Stored, generated: Stored, scored: Sequence[Stored]) -> dic
     }
 
 
-def _counts(  # noqa: PLR0917 - a judge's tables, and what they are held against
+def judge_counts(  # noqa: PLR0917 - a judge's tables, and what they are held against
     judge: Stored,
     candidates: pl.DataFrame,
     scores: pl.DataFrame,
@@ -74,6 +74,7 @@ def _counts(  # noqa: PLR0917 - a judge's tables, and what they are held against
     judgments: pl.DataFrame,
     truth: pl.DataFrame,
 ) -> Counts:
+    """Count what a judge said of some samples; `truth` is what the verifiers gave their candidates."""
     if judge.facts["comparisons"]:
         counts, pairs = comparison_counts(comparisons, truth), comparisons.drop_nulls("score")
         counts.update(jury_counts(judgments))

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from itertools import combinations
+from pathlib import Path
 from statistics import fmean
 
 import polars as pl
@@ -9,8 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines import candidate_figures, changes, figures, pair_figures
-from schemas.tables import CANDIDATES, PREFERENCES
+from pipelines import candidate_figures, changes, counted, figures, pair_figures
+from pipelines.judge_figures import jury_figures
+from pipelines.store import Stored
+from schemas.tables import CANDIDATES, COMPARISONS, JUDGMENTS, PREFERENCES, SCORES
 
 
 @given(st.integers(1, 8), st.data())
@@ -99,3 +102,18 @@ def test_a_part_put_before_another_changes_no_other_parts_settings() -> None:
         {"setting": "filters[a:b].maximum", "was": "3", "is": "4"},
         {"setting": "filters[c:d].use", "was": None, "is": '"c:d"'},
     ]
+
+
+def test_members_of_a_jury_of_pairs_that_never_agree_are_told_as_such() -> None:
+    sides = {"sample_id": "s", "a_id": "c0", "b_id": "c1", "score": 0.0, "status": "judged"}
+    said = {"sample_id": "s", "candidate_id": "c0", "other_id": "c1"}
+    judgments = [said | {"member": at, "score": score} for at, score in enumerate((1.0, -1.0))]
+    counts = counted.judge_counts(
+        Stored(Path("jury"), {"comparisons": 1, "judgments": 2}, reused=True, seconds=0.0),
+        candidates("yes", "no"),
+        pl.DataFrame(schema=SCORES),
+        pl.DataFrame([sides], schema=COMPARISONS),
+        pl.DataFrame(judgments, schema=JUDGMENTS),
+        pl.DataFrame(schema={"candidate_id": pl.String, "score": pl.Float64}),
+    )
+    assert jury_figures(counts)["members_agree"] == {"0, 1": 0.0}
