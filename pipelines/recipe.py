@@ -21,10 +21,10 @@ from pipelines.sections import (
     PromptPart,
     Section,
     SelectPart,
-    Training,
 )
 from pipelines.source_faults import source_faults
 from pipelines.sources import Benchmark, Source
+from pipelines.training import Training
 from schemas.errors import GristmillError, RecipeError
 from schemas.parts import PartError, load, nearest
 from schemas.prompts import Grower
