@@ -18,7 +18,6 @@ import resource
 import subprocess
 import sys
 from collections.abc import Callable
-from math import sqrt
 from pathlib import Path
 from statistics import median
 
@@ -27,6 +26,7 @@ import polars as pl
 
 from filters.contamination import ngrams, too_short
 from filters.rephrased import fuzzy
+from judges.agreement import wilson
 from schemas.tables import SAMPLES
 
 RUNNERS = Path(os.environ.get("GRISTMILL_PEERS", "../shared/peers/runners")).resolve()
@@ -99,12 +99,8 @@ def speed(folder: Path, limit: int, runs: int) -> None:
 
 def interval(found: int, rows: int) -> str:
     """Write a share with its 95 % Wilson interval, in percent."""
-    if not rows:
-        return "-"
-    z, share = 1.959964, found / rows
-    middle, half = share + z * z / 2 / rows, z * sqrt(share * (1 - share) / rows + z * z / 4 / rows / rows)
-    low, high = ((middle + sign * half) / (1 + z * z / rows) for sign in (-1, 1))
-    return f"{share:.2%} [{max(low, 0):.2%}, {min(high, 1):.2%}]"
+    told = wilson(found, rows)
+    return f"{found / rows:.2%} [{told[0]:.2%}, {told[1]:.2%}]" if told else "-"
 
 
 def planted() -> tuple[pl.DataFrame, pl.DataFrame]:

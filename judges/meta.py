@@ -82,7 +82,7 @@ def best_judgment(
         ]
         return [_topmost([verdict.score or 0.0 for _, verdict in found], battles, answers)]
 
-    return ReplyJudge(ask, read)
+    return ReplyJudge(ask, read, revision=inner.revision, base=inner.base)
 
 
 def _topmost(scores: Sequence[float], battles: Sequence[Battle], answers: tuple[str | None, ...]) -> Verdict:

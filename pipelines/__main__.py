@@ -191,14 +191,28 @@ def probe(
 
 
 @app.command
-def weigh(rules: Path, graded: Path, to: Path, *, seed: int = 0, json: Json = False) -> None:
-    """Fit the weights of rule-based rewards to graded replies, and write them to a file that a recipe names."""
+def weigh(
+    rules: Path,
+    graded: Path,
+    to: Path,
+    *,
+    seed: int = 0,
+    reward_model: list[str] | None = None,
+    json: Json = False,
+) -> None:
+    """Fit the weights of rule-based rewards to graded replies, and write them to a file that a recipe names.
+
+    Parameters
+    ----------
+    reward_model
+        A reward model's checkpoint, or several: the weights are fitted on top of what it says of the lines' replies.
+    """
     import orjson
 
     from pipelines.weigh import weigh as fit
     from pipelines.weigh import words
 
-    told = fit(rules, graded, to, seed=seed)
+    told = fit(rules, graded, to, seed=seed, reward_model=reward_model or ())
     print(orjson.dumps(told, option=orjson.OPT_INDENT_2).decode() if json else words(told))
 
 

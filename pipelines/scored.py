@@ -1,23 +1,38 @@
 """Candidates with what the judges said of them: one score each, and how far its judges are apart."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import polars as pl
 
-from pipelines.store import Stored, read_table
+from pipelines.steps import in_step
+from pipelines.store import Stored, shards
 from schemas.tables import CANDIDATES, COMPARISONS, SAMPLES, SCORES
 
 
-def load_scored(curated: Stored, generated: Stored, scored: Sequence[Stored]) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Read the kept samples, and the candidates with what the judges said of them."""
-    scores = [read_table(stored, "scores", SCORES) for stored in scored]
-    comparisons = [read_table(stored, "comparisons", COMPARISONS) for stored in scored]
-    candidates = table_of(
-        read_table(generated, "candidates", CANDIDATES),
-        pl.concat([pl.DataFrame(schema=SCORES), *scores]),
-        pl.concat([pl.DataFrame(schema=COMPARISONS), *comparisons]),
-    )
-    return read_table(curated, "kept", SAMPLES), candidates
+@dataclass(frozen=True)
+class Scored:
+    """The kept samples with their candidates and what the judges said of these; may be gone through more than once."""
+
+    curated: Stored
+    generated: Stored
+    scored: Sequence[Stored]
+
+    def __iter__(self) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
+        """Give up to 5,000 samples at a time, and `table_of` their candidates."""
+        said = [shards(one, "scores", SCORES) for one in self.scored]
+        said += [shards(one, "comparisons", COMPARISONS) for one in self.scored]
+        samples = shards(self.curated, "kept", SAMPLES)
+        for some, candidates, *told in in_step(samples, shards(self.generated, "candidates", CANDIDATES), *said):
+            scores, comparisons = told[: len(self.scored)], told[len(self.scored) :]
+            yield (
+                some,
+                table_of(
+                    candidates,
+                    pl.concat([pl.DataFrame(schema=SCORES), *scores]),
+                    pl.concat([pl.DataFrame(schema=COMPARISONS), *comparisons]),
+                ),
+            )
 
 
 def table_of(candidates: pl.DataFrame, scores: pl.DataFrame, comparisons: pl.DataFrame) -> pl.DataFrame:

@@ -200,7 +200,7 @@ LEAKED = pl.Schema(
         "sample_id": pl.String(),
         "text": pl.String(),
         "generator": pl.String(),
-        "picked": pl.List(pl.String()),  # as what: "sft", "chosen", "rejected"
+        "picked": pl.List(pl.String()),  # as what: "sft", "chosen", "rejected"; empty: it was kept from a pick
         "rule": pl.String(),
         "measured": pl.Float64(),
         "maximum": pl.Float64(),
