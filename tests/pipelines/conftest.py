@@ -8,8 +8,9 @@ import polars as pl
 import pytest
 
 from pipelines.scored import table_of
-from pipelines.select import Selection, write_selection
+from pipelines.select import Selection
 from pipelines.store import Stored
+from pipelines.training_layouts import Datasets
 from schemas.tables import CANDIDATES, COMPARISONS, SAMPLES, SCORES
 
 
@@ -40,8 +41,9 @@ def selection(folder: Path, count: int, *, system: str | None = None) -> Stored:
         pl.DataFrame({"id": [good for good, _bad in ids]}),
         pl.DataFrame(ids, schema=["chosen_id", "rejected_id"], orient="row"),
     )
-    facts = write_selection(folder, picked, table, pl.DataFrame(samples, schema=SAMPLES), rule="r")
-    return Stored(folder, facts, reused=False, seconds=0.0)
+    with Datasets(folder, rule="r") as out:
+        out.write(picked, table, pl.DataFrame(samples, schema=SAMPLES))
+    return Stored(folder, out.facts(), reused=False, seconds=0.0)
 
 
 @pytest.fixture
