@@ -221,9 +221,10 @@ def _reference_faults(values: Mapping[str, Any]) -> Iterator[str]:
     benchmark = evaluate.get("benchmark")
     if isinstance(benchmark, str) and benchmark not in benchmarks:
         yield f"evaluate.benchmark: no benchmark {benchmark!r}{nearest(benchmark, benchmarks)}"
-    if ("train" in values or evaluate) and not generate:
-        yield "train and evaluate need [generate]: its engine's model is the one that is trained and measured"
-    if ("train" in values or evaluate) and generate.get("pool"):
+    first = next(iter(_sequence(values.get("train"))), {"base": "none is needed"})
+    if (not _table(first).get("base") or evaluate) and not generate:
+        yield "train and evaluate need [generate], whose engine's model is trained and measured (or train.0.base)"
+    if (not _table(first).get("base") or evaluate) and generate.get("pool"):
         yield "train and evaluate need generate.engine: a pool is no one model that could be trained and measured"
 
 

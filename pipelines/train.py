@@ -80,9 +80,9 @@ def train(
                 "lock": str(work / "lock"),
                 "limits": limits_of(section.budget),
                 "every": limits_of(section.checkpoint_every),
-                "weights": _label_weights(data, section) if section.method == "kto" else {},
+                "weights": _label_weights(data, section, say) if section.method == "kto" else {},
             }
-            told = _members(job, section, work, folder, progress, say)
+            told = _members(job, section, work, folder, progress=progress, say=say)
         made_from = {
             "dataset": {"table": name, "key": selected.key, "content": _content(selected.folder / name)},
             "base": {"model": base, "revision": revision},
@@ -148,10 +148,10 @@ def _data(dataset: Path, only: Only, work: Path) -> Path:
     return target
 
 
-def _label_weights(data: Path, section: Training) -> dict[str, float]:
+def _label_weights(data: Path, section: Training, say: Callable[[str], None]) -> dict[str, float]:
     """Give KTO's weights, so that good and bad rows count alike: the rarer ones count more.
 
-    Source: arXiv 2402.01306, section 4.2, equation 9 (the ratio of the two within 1 to 4/3).
+    Source: arXiv 2402.01306 and TRL's documentation of KTO, on unequal numbers of the two.
     """
     good, all_rows = pl.scan_parquet(data / "*.parquet").select(pl.col("label").sum(), rows=pl.len()).collect().row(0)
     bad = all_rows - good
@@ -161,7 +161,10 @@ def _label_weights(data: Path, section: Training) -> dict[str, float]:
         raise TrainingError(f"kto: all {all_rows:,} rows are {which}, and it learns by the difference{instead}")
     if section.arguments.keys() & {"desirable_weight", "undesirable_weight"}:
         return {}
-    return {"desirable_weight": max(bad / good, 1.0), "undesirable_weight": max(good / bad, 1.0)}
+    weights = {"desirable_weight": max(bad / good, 1.0), "undesirable_weight": max(good / bad, 1.0)}
+    told = " and ".join(f"{name} {value:.3g}" for name, value in weights.items())
+    say(f"  kto: {told}, as {good:,} rows are good and {bad:,} bad")
+    return weights
 
 
 def _members(
@@ -169,6 +172,7 @@ def _members(
     section: Training,
     work: Path,
     folder: Path,
+    *,
     progress: Callable[[int, int], None],
     say: Callable[[str], None],
 ) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from pipelines.store import sync
 from pipelines.trainer_arguments import arguments_of, kind_of
 from pipelines.trainer_faults import in_words
 from pipelines.trainer_rows import rows_of
-from pipelines.trainer_watch import Watch, last_checkpoint, tell, watched
+from pipelines.trainer_watch import Watch, last_checkpoint, remove_halves, tell, watched
 from schemas.errors import TrainingError
 
 
@@ -33,6 +33,8 @@ def main() -> None:
     watch = Watch(job)
     try:
         trainer, tokenizer = _trainer(job, watch)
+        if trainer.is_world_process_zero():
+            remove_halves(out)
         trainer.train(resume_from_checkpoint=last_checkpoint(out))
         watch.hold_to_numbers(trainer.model, trainer.state)
     except (TrainingError, ArithmeticError, MemoryError, RuntimeError, ValueError) as error:
@@ -59,6 +61,8 @@ def _trainer(job: dict[str, Any], watch: Watch) -> tuple[Any, Any]:
 
         options["reward_funcs"] = reward_function(default=job["verifier"])
     settings = configuration(**arguments_of(job))
+    if job["learning_rate"] is None and "learning_rate" not in job["arguments"]:
+        tell(say=[f"learning_rate {settings.learning_rate:g}, TRL's own for this method"])
     if "WORLD_SIZE" not in os.environ and settings.n_gpu > 1:
         settings._n_gpu = 1  # noqa: SLF001 - else transformers puts all of them under one process, which TRL can't use
         told = f"{torch.cuda.device_count()} accelerators are here and one is used"

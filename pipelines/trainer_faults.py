@@ -37,7 +37,7 @@ def out_of_memory(job: dict[str, Any], step: int, batch: str, device: str) -> st
     if job["batch_size"] > 1:
         half = job["batch_size"] // 2
         advice.append(
-            f"batch_size = {half} with arguments = {{ gradient_accumulation_steps = {2 * accumulated} }} (the same step)"
+            f"batch_size = {half} with arguments = {{ gradient_accumulation_steps = {2 * accumulated} }}, the same step"
         )
     if not own.get("gradient_checkpointing"):
         advice.append("arguments = { gradient_checkpointing = true } (the same step, slower)")

@@ -36,7 +36,9 @@ def rows_of(job: dict[str, Any], tokenizer: Any) -> Dataset:
     _check_template(job, tokenizer)
     data, moved = with_system_moved(data, tokenizer)
     if moved:
-        told = f"the chat template of {job['base']} has no system role: of {moved:,} rows the system text was put before"
+        told = (
+            f"the chat template of {job['base']} has no system role: of {moved:,} rows the system text was put before"
+        )
         tell(system_moved=moved, say=[f"{told} the user's first turn"])
     _tell_size(job, data.num_rows)
     if job["method"] not in REINFORCED and not cuts_no_row(job):
@@ -53,8 +55,8 @@ def _as_messages(row: dict[str, Any]) -> dict[str, Any]:
 def _check_template(job: dict[str, Any], tokenizer: Any) -> None:
     if not tokenizer.chat_template:
         raise TrainingError(
-            f"{job['base']}: its tokenizer has no chat template, so a chat can't be laid out as text; take a chat model, "
-            "or put a chat_template.jinja into its folder"
+            f"{job['base']}: its tokenizer has no chat template, so a chat can't be laid out as text; take a chat "
+            "model, or put a chat_template.jinja into its folder"
         )
     if job["loss_on"] != "assistant":
         return
@@ -65,7 +67,7 @@ def _check_template(job: dict[str, Any], tokenizer: Any) -> None:
             get_training_chat_template(tokenizer)
     except ValueError as error:
         raise TrainingError(
-            f"{job['base']}: loss_on = \"assistant\" needs {{% generation %}} marks around the assistant's turns in its "
+            f'{job["base"]}: loss_on = "assistant" needs {{% generation %}} marks around the assistant\'s turns in its '
             'chat template, and TRL knows no such form of it: add them, or take loss_on = "reply"'
         ) from error
 
@@ -131,14 +133,18 @@ def _tell_truncated(job: dict[str, Any], data: Dataset, tokenizer: Any) -> None:
         gone = longest > most if job["method"] == "reward" else prompt >= most
         if longest > most:
             (left_out if gone else cut).append(name)
-    write_bytes(Path(job["out"], TRUNCATED), json.dumps({"max_length": most, "cut": cut, "left_out": left_out}).encode())
+    write_bytes(
+        Path(job["out"], TRUNCATED), json.dumps({"max_length": most, "cut": cut, "left_out": left_out}).encode()
+    )
     say = []
     if cut:
         say.append(f"{len(cut):,} of {data.num_rows:,} rows are cut at max_length {most:,}: {_some(cut)}")
     if left_out:
         why = "are longer than" if job["method"] == "reward" else "have a prompt that alone fills"
-        say.append(f"{len(left_out):,} of {data.num_rows:,} rows {why} max_length {most:,}, TRL leaves them out: "
-                   f"{_some(left_out)}")
+        say.append(
+            f"{len(left_out):,} of {data.num_rows:,} rows {why} max_length {most:,}, TRL leaves them out: "
+            f"{_some(left_out)}"
+        )
     tell(truncated={"cut": len(cut), "left_out": len(left_out)}, say=say)
     if len(left_out) == data.num_rows:
         raise TrainingError(f"{job['method']}: {say[-1]}; nothing is left to train on, so raise max_length")

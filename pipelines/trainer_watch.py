@@ -21,13 +21,18 @@ def tell(**facts: object) -> None:
     print("gristmill:" + orjson.dumps(facts).decode(), flush=True)  # noqa: T201 - the job's output is its report
 
 
-def last_checkpoint(out: Path) -> str | None:
-    """Give the newest whole checkpoint in `out`, and remove those that a kill left half written."""
-    found = sorted(out.glob("checkpoint-*"), key=lambda folder: int(folder.name.rpartition("-")[2]))
-    whole = [folder for folder in found if (folder / WHOLE).is_file()]
-    for folder in set(found) - set(whole):
-        shutil.rmtree(folder, ignore_errors=True)
-    return str(whole[-1]) if whole else None
+def last_checkpoint(out: Path, before: float = math.inf) -> str | None:
+    """Give the newest whole checkpoint in `out` of less than `before` steps."""
+    steps = {int(folder.name.rpartition("-")[2]): folder for folder in out.glob("checkpoint-*")}
+    whole = [step for step, folder in steps.items() if (folder / WHOLE).is_file() and step < before]
+    return str(steps[max(whole)]) if whole else None
+
+
+def remove_halves(out: Path) -> None:
+    """Remove the checkpoints that a kill left half written."""
+    for folder in out.glob("checkpoint-*"):
+        if not (folder / WHOLE).is_file():
+            shutil.rmtree(folder)
 
 
 class Watch(TrainerCallback):  # type: ignore[misc, unused-ignore] # transformers' classes are untyped in places
@@ -76,7 +81,7 @@ class Watch(TrainerCallback):  # type: ignore[misc, unused-ignore] # transformer
         loss = float(self.loss)
         self.loss = 0.0
         if not math.isfinite(loss):
-            raise ArithmeticError(self._no_number(state.global_step + 1, f"the loss is {loss}"))
+            raise ArithmeticError(self._no_number(state.global_step + 1, f"the loss is {loss}", state.global_step))
 
     def on_step_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:  # noqa: ARG002
         """Count the step; ask for a checkpoint where one is due, and stop where the budget is used up."""
@@ -107,14 +112,17 @@ class Watch(TrainerCallback):  # type: ignore[misc, unused-ignore] # transformer
     def hold_to_numbers(self, model: Any, state: Any) -> None:
         """Raise `ArithmeticError` where a weight is no number: such a model is not kept."""
         if not all(bool(torch.isfinite(weights).all()) for weights in model.parameters()):
-            raise ArithmeticError(self._no_number(state.global_step, "a weight is no number any more"))
+            raise ArithmeticError(
+                self._no_number(state.global_step, "a weight is no number any more", state.global_step)
+            )
 
-    def _no_number(self, step: int, what: str) -> str:
-        last = last_checkpoint(self.out)
-        kept = f"the last good checkpoint is {last}" if last else "there was no checkpoint yet"
-        rate = self.job["learning_rate"]
-        lower = f"lower learning_rate ({rate:g})" if rate else "set a lower learning_rate"
-        return f"{self.job['method']}: {what} at step {step}, so training stopped there; {kept}. {lower.capitalize()}."
+    def _no_number(self, step: int, what: str, bad: int) -> str:
+        """Say where it broke and what is left: a checkpoint of the step `bad` has the weights that broke."""
+        last = last_checkpoint(self.out, before=bad)
+        kept = f"the last good checkpoint is {last}" if last else "there was no good checkpoint yet"
+        rate = "" if self.job["learning_rate"] is None else f" than {self.job['learning_rate']:g}"
+        told = f"{self.job['method']}: {what} at step {step}, so training stopped there; {kept}"
+        return f"{told}. Set a lower learning_rate{rate}"
 
     def facts(self, state: Any) -> dict[str, Any]:
         """Give what the finished job has to tell."""
@@ -126,7 +134,9 @@ class Watch(TrainerCallback):  # type: ignore[misc, unused-ignore] # transformer
 
 
 def _telling(name: str) -> bool:
-    return name.startswith(("loss", "reward", "logps", "kl", "accuracy", "margin", "mean_token_accuracy", "completions"))
+    return name.startswith(
+        ("loss", "reward", "logps", "kl", "accuracy", "margin", "mean_token_accuracy", "completions")
+    )
 
 
 def _mean_loss(logs: list[dict[str, Any]]) -> float | None:

@@ -39,7 +39,8 @@ def limits_of(said: tuple[str, ...]) -> dict[str, float]:
     found = read_budget([one for one in said if one not in steps]).limits if set(said) - steps else {}
     if unknown := set(found) - {"tokens", "seconds"}:
         raise GristmillError(f"training has no {', '.join(sorted(unknown))}; expected 200steps, 1000000tokens, 30min")
-    return found | {"steps": float(re.sub(r"\D", "", one)) for one in steps}
+    counts = [float(re.sub(r"\D", "", one)) for one in steps]
+    return found | ({"steps": min(counts)} if counts else {})
 
 
 def _readable(said: tuple[str, ...]) -> tuple[str, ...]:
@@ -105,8 +106,8 @@ class Training(Section):
     max_length: int = Field(512, ge=2)
     budget: Limits = ()
     checkpoint_every: Limits = ("10min",)
-    accelerate: dict[str, str | int | float | bool] = {}
-    arguments: dict[str, Any] = {}
+    accelerate: dict[str, str | int | float | bool] = Field(default_factory=dict)
+    arguments: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def fits_its_method(self) -> Self:

@@ -23,7 +23,11 @@ def selection(folder: Path, count: int, *, system: str | None = None) -> Stored:
     scores: list[dict[str, Any]] = []
     for at in range(count):
         asked = {"role": "user", "content": f"What is {at} + 2?", "tool_calls": None}
-        told = {"reference": str(at + 2), "check": None if at % 3 else check, "source": "even" if at % 2 == 0 else "odd"}
+        told = {
+            "reference": str(at + 2),
+            "check": None if at % 3 else check,
+            "source": "even" if at % 2 == 0 else "odd",
+        }
         samples.append(dict.fromkeys(SAMPLES) | {"id": f"s{at:03}", "prompt": [*lead, asked], **told})
         for right in (1.0, 0.0):
             text = str(at + 2 if right else at + 3)
