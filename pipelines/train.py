@@ -84,7 +84,7 @@ def train(
             }
             told = _members(job, section, work, folder, progress=progress, say=say)
         made_from = {
-            "dataset": {"table": name, "key": selected.key, "content": _content(selected.folder / name)},
+            "dataset": {"table": name, "key": selected.key, "content": content_of(selected.folder / name)},
             "base": {"model": base, "revision": revision},
             "section": section.model_dump(exclude_defaults=True) | {"method": section.method},
             "seed": seed,
@@ -215,7 +215,7 @@ def _seen(folder: Path, members: int) -> dict[str, Any]:
     }
 
 
-def _content(dataset: Path) -> str:
+def content_of(dataset: Path) -> str:
     """Name the rows of a dataset by their bytes."""
     return content_id(*((str(file.relative_to(dataset)), sha256(file)) for file in sorted(dataset.rglob("*.parquet"))))
 

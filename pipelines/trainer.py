@@ -75,6 +75,7 @@ def _trainer(job: dict[str, Any], watch: Watch) -> tuple[Any, Any]:
         callbacks=[watch],
         **options,
     )
+    tell(rows_in_batches=len(trainer.train_dataset))  # packed, or less those that TRL left out
     _fit(trainer, job, watch)
     return trainer, tokenizer
 

@@ -130,7 +130,7 @@ def _tell_truncated(job: dict[str, Any], data: Dataset, tokenizer: Any) -> None:
     cut: list[str] = []
     left_out: list[str] = []
     for name, prompt, longest in _lengths(job["method"], data, tokenizer, most):
-        gone = longest > most if job["method"] == "reward" else prompt >= most
+        gone = longest > most if job["method"] == "reward" else prompt >= most and job["loss_on"] != "all"
         if longest > most:
             (left_out if gone else cut).append(name)
     write_bytes(

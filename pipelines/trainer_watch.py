@@ -69,7 +69,7 @@ class Watch(TrainerCallback):  # type: ignore[misc, unused-ignore] # transformer
 
     def on_log(self, args: Any, state: Any, control: Any, **told: Any) -> None:  # noqa: ARG002 - the caller's names
         """Tell what was logged, and add it to the metrics."""
-        if not state.is_world_process_zero or "train_runtime" in state.log_history[-1]:
+        if not state.is_world_process_zero or "train_loss" in state.log_history[-1]:
             return  # the last is of the whole job
         one = {name: value for name, value in state.log_history[-1].items() if isinstance(value, int | float)}
         with (self.out / METRICS).open("ab") as file:

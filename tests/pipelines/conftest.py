@@ -1,5 +1,6 @@
 """A selection to train on, as the stage before leaves it."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,13 @@ def selection(folder: Path, count: int, *, system: str | None = None) -> Stored:
     return Stored(folder, out.facts(), reused=False, seconds=0.0)
 
 
-@pytest.fixture
-def selected(tmp_path: Path) -> Stored:
+@pytest.fixture(scope="session")
+def selected(tmp_path_factory: pytest.TempPathFactory) -> Stored:
     """A selection of 24 sums."""
-    return selection(tmp_path / "selected", 24)
+    return selection(tmp_path_factory.mktemp("selected"), 24)
+
+
+@pytest.fixture(scope="session")
+def make_selection() -> Callable[..., Stored]:
+    """Give the function that makes a selection."""
+    return selection
