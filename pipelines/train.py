@@ -180,7 +180,7 @@ def _members(
 
     Gives the first one's figures.
     """
-    told = []
+    told: list[dict[str, Any]] = []
     for member in range(section.ensemble):
         out, mark = work / f"{member + 1}", f"-{member + 1}" if member else ""
         own = job | {"seed": job["seed"] + member, "out": str(out)}

@@ -145,7 +145,8 @@ def _mean_loss(logs: list[dict[str, Any]]) -> float | None:
     widths = [step - before for before, step in zip([0, *steps], steps, strict=False)]
     if not sum(widths):
         return None
-    return sum(width * float(one["loss"]) for width, one in zip(widths, logs, strict=True)) / sum(widths)
+    losses = [float(one["loss"]) for one in logs]
+    return sum(width * loss for width, loss in zip(widths, losses, strict=True)) / sum(widths)
 
 
 def _agreed(*flags: bool) -> tuple[bool, ...]:

@@ -60,9 +60,9 @@ class Lora(Section):
     The checkpoint is the merged model; the adapter lies beside it.
     """
 
-    rank: int = Field(16, ge=1)
-    alpha: float = Field(32.0, gt=0)
-    dropout: float = Field(0.0, ge=0, lt=1)
+    rank: int = Field(default=16, ge=1)
+    alpha: float = Field(default=32.0, gt=0)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
     targets: OneOrMore[str] = ("all-linear",)
 
 
@@ -90,20 +90,20 @@ class Training(Section):
     method: Method
     base: str | None = None
     loss: OneOrMore[str] = ()
-    label_smoothing: float | None = Field(None, ge=0, lt=0.5)
+    label_smoothing: float | None = Field(default=None, ge=0, lt=0.5)
     lora: Lora | None = None
     packing: bool = False
     loss_on: Literal["reply", "assistant", "all"] = "reply"
     only: Only = Only()
-    generations: int = Field(8, ge=2)
-    max_tokens: int = Field(256, ge=1)
-    temperature: float = Field(1.0, gt=0)
+    generations: int = Field(default=8, ge=2)
+    max_tokens: int = Field(default=256, ge=1)
+    temperature: float = Field(default=1.0, gt=0)
     verifier: str = "judges.math:final_answer"
-    ensemble: int = Field(1, ge=1, le=16)
-    epochs: float = Field(1.0, gt=0)
-    learning_rate: float | None = Field(None, gt=0)
-    batch_size: int = Field(32, ge=1)
-    max_length: int = Field(512, ge=2)
+    ensemble: int = Field(default=1, ge=1, le=16)
+    epochs: float = Field(default=1.0, gt=0)
+    learning_rate: float | None = Field(default=None, gt=0)
+    batch_size: int = Field(default=32, ge=1)
+    max_length: int = Field(default=512, ge=2)
     budget: Limits = ()
     checkpoint_every: Limits = ("10min",)
     accelerate: dict[str, str | int | float | bool] = Field(default_factory=dict)

@@ -11,7 +11,7 @@ import pytest
 from pipelines.finetune import finetune, made_in, read_sections, with_sections
 from pipelines.progress import Progress, lines
 from pipelines.recipe import Recipe
-from pipelines.training import Training
+from pipelines.training import Lora, Only, Training
 from pipelines.training_told import Told
 from schemas.errors import RecipeError
 
@@ -65,8 +65,8 @@ def quiet() -> Progress:
 def test_other_sections_take_the_place_of_a_recipes_own_and_nothing_else_changes(recipe: Path, tmp_path: Path) -> None:
     own = Recipe.read(recipe)
     sections = (
-        Training(method="dpo", loss=("hinge", "sft"), base='a "quoted" base', learning_rate=1e-6, lora={"rank": 2}),
-        Training(method="grpo", generations=4, only={"sources": ("x", "y")}, accelerate={"cpu": True}),
+        Training(method="dpo", loss=("hinge", "sft"), base='a "quoted" base', learning_rate=1e-6, lora=Lora(rank=2)),
+        Training(method="grpo", generations=4, only=Only(sources=("x", "y")), accelerate={"cpu": True}),
     )
     read = with_sections(own, sections, tmp_path)
     assert read.train == sections

@@ -35,7 +35,7 @@ train(Path(told["store"]), selected, Training(**told["section"]), base=told["bas
 def run(store: Path, selected: Stored, tiny: str, **section: Any) -> tuple[Stored, list[str]]:
     said: list[str] = []
     told = Training(**section)
-    base = {"base": tiny, "revision": "tiny", "seed": 0}
+    base: dict[str, Any] = {"base": tiny, "revision": "tiny", "seed": 0}
     made = train(store, selected, told, **base, progress=lambda _done, _of: None, say=said.append)
     return made, said
 
@@ -166,7 +166,7 @@ def tensors(folder: Path) -> list[str]:
 
 @pytest.mark.slow
 def test_kto_weighs_the_rarer_label_more_and_stops_at_its_tokens(selected: Stored, tiny: str, tmp_path: Path) -> None:
-    made, said = run(tmp_path, selected, tiny, method="kto", batch_size=4, max_length=13, budget="100tokens")
+    made, said = run(tmp_path, selected, tiny, method="kto", batch_size=4, max_length=12, budget="100tokens")
     assert made.facts["stopped"] == "the budget of 100tokens"
     assert 100 <= made.facts["tokens"] < 200
     assert 0 < made.facts["truncated"]["left_out"] == 48 - made.facts["rows_in_batches"], "what TRL left out was told"
