@@ -1,10 +1,11 @@
 """Rule-based rewards with a model as the grader, from its answers to the classes, the weights and the rewards.
 
-Run from the project's root as `python -m benchmarks.rbr_graded [CHECKPOINT] [--rows N] [--brief]`, with the labelled
-replies below `GRISTMILL_DATA` (../shared/data). The checkpoint (models/tiny unless told) is asked each proposition of
-the test rows, or N of them evenly spread, by `judges.rbr:reward` through the ledger and the score stage's own way; with
-`--brief` by the first line of each published question. A checkpoint whose positions don't reach is asked with its
-configuration stretched, which is said: its answers there are none that it was trained for.
+Run from the project's root as `python -m benchmarks.rbr_graded [CHECKPOINT] [--rows N] [--longest CHARACTERS] [--brief]
+[--ledger FILE]`, with the labelled replies below `GRISTMILL_DATA` (../shared/data). The checkpoint (models/tiny unless
+told) is asked each proposition of the test rows, or of N of them evenly spread, none with more characters than
+`--longest`, by `judges.rbr:reward` through the ledger and the score stage's own way; with `--brief` by the first line
+of each published question. A checkpoint whose positions don't reach is asked with its configuration stretched, which is
+said: its answers there are none that it was trained for. With `--ledger` what was answered is not asked again.
 
 The weights are fitted by `./mill weigh`'s way on people's propositions of the training rows. Each labelled reply has a
 prompt of its own, so that replies of one response type stand in the place of one prompt's, twenty groups a type. Told
@@ -78,21 +79,26 @@ def reaching(checkpoint: str, folder: Path) -> str:
     return str(copy)
 
 
-def heard(rules: Path, weights: Path, rows: Sequence[Row], checkpoint: str, folder: Path) -> list[Heard]:
+def heard(rules: Path, weights: Path, rows: Sequence[Row], checkpoint: str, place: str) -> list[Heard]:
     """Give what the judge that a recipe would name made of each row, and what it was told."""
     cases = []
     for at, row in enumerate(rows):
         sample = {"id": str(at), "prompt": row["prompt"], "reference": row["response_type"], "check": None}
         cases.append(Case(cast("Sample", sample), (str(at),), (reply_of(row),)))
-    engine, ledger = local(model=checkpoint), open_ledger(folder / "ledger.sqlite")
+    engine, ledger = local(model=checkpoint), open_ledger(place)
     judge = reward(rules=str(rules), weights=str(weights))
     try:
         (said,), paid = settle([(judge, engine)], cases, ledger=ledger, progress=_tell)
     finally:
         ledger.close()
         engine.close()
-    print(f"{paid['asked']} questions asked, {paid['failed']} failed")
+    print(f"{paid['asked']} questions asked, {paid['from_ledger']} answered before, {paid['failed']} failed")
     return said
+
+
+def characters(row: Row) -> int:
+    """Count what the conversation and the reply say."""
+    return sum(len(turn["content"]) for turn in row["prompt"]) + len(reply_of(row))
 
 
 def _tell(done: int, whole: int) -> None:
@@ -140,7 +146,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("checkpoint", nargs="?", default="models/tiny")
     parser.add_argument("--rows", type=int)
+    parser.add_argument("--longest", type=int, default=1_000_000)
     parser.add_argument("--brief", action="store_true")
+    parser.add_argument("--ledger")
     told = parser.parse_args()
     if not FOLDER.is_dir():
         sys.exit(f"no folder {FOLDER}: set GRISTMILL_DATA")
@@ -151,10 +159,10 @@ def main() -> None:
         folder = Path(made)
         file, weights = written(rules, folder / "rules.toml", brief=told.brief), folder / "weights.json"
         fitted = weigh(file, graded_by_people(train, folder / "graded.jsonl"), weights)["types"]
-        graded_types = [row for row in test if row["response_type"] in fitted]
-        print(f"{len(test) - len(graded_types)} of {len(test)} test rows are of a type without weights and left out")
-        test = graded_types
-        said = heard(file, weights, test, reaching(told.checkpoint, folder), folder)
+        asked = [row for row in test if row["response_type"] in fitted and characters(row) <= told.longest]
+        print(f"{len(asked)} of {len(test)} test rows; the others are too long, or of a type without weights")
+        test, ledger = asked, told.ledger or str(folder / "ledger.sqlite")
+        said = heard(file, weights, test, reaching(told.checkpoint, folder), ledger)
     graded = propositions(rules, train, test, said)
     if all(value is not None for values in graded.values() for value in values):
         classes(rules, train, test, graded)

@@ -4,13 +4,15 @@ Each kind is first counted, of some samples with all that is theirs; counts add 
 """
 
 from collections import Counter
-from collections.abc import Iterable
 from typing import Any
 
 import polars as pl
 
 from pipelines.closing import of
 from pipelines.evaluate import mean_interval
+from schemas.rules import Shards
+
+EXAMPLES = 5
 
 Counts = Counter[Any]  # by name, or by name and what is counted apart
 
@@ -112,10 +114,25 @@ def _single_answers(settled: pl.DataFrame, verified: pl.DataFrame) -> pl.DataFra
     return both.filter(truth != 0).with_columns(right=(1 + pl.col("score") * truth) / 2)
 
 
+def counts_of(shards: Shards, by: list[str], name: str) -> pl.DataFrame:
+    """Count the rows of a table by columns; the counts are the column `name`."""
+    counts = pl.concat([shard.group_by(by).agg(pl.len().alias(name)) for shard in shards])
+    return counts.group_by(by).agg(pl.col(name).sum())
+
+
+def first_of_each(shards: Shards) -> pl.DataFrame:
+    """Give the first 5 rows by id of each `rule`."""
+    found: list[pl.DataFrame] = []
+    for shard in shards:
+        ordered = pl.concat([*found, shard]).sort("id")
+        found = [ordered.filter(pl.int_range(pl.len()).over("rule") < EXAMPLES)]
+    return found[0]
+
+
 PAIR = ("chosen_generator", "rejected_generator", "margin", "chosen_characters", "rejected_characters")
 
 
-def pairs_of(preferences: Iterable[pl.DataFrame]) -> pl.DataFrame:
+def pairs_of(preferences: Shards) -> pl.DataFrame:
     """Give of each pair what is counted: generators, margin, and the characters of both replies, some 20 bytes."""
     lengths = [
         pl.col(side).list.last().struct.field("content").str.len_chars().alias(f"{side}_characters")

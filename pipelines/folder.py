@@ -24,7 +24,7 @@ LINKED = {
     "grow": ["lineage", "unread"],
     "curate": ["kept", "dropped"],
     "generate": ["candidates"],
-    "select": ["sft", "preferences", "plain", "unpaired", "grpo", "leaked"],
+    "select": ["sft", "preferences", "plain", "unpaired", "grpo", "leaked", "overridden"],
 }
 ABOUT = ("source", "license", "id", "origin")
 LOOKS = ("folder", "counted", "figures", "judge_figures", "report", "page", "charts", "closing", "trust")
@@ -121,17 +121,18 @@ def _link_all(made: dict[str, Stored], work: Path) -> None:
     for at, stored in enumerate(trained):
         for file in [*stored.folder.glob("metrics*.jsonl"), *stored.folder.glob("truncated*.json")]:
             (place := work / "training" / f"{at + 1}-{stored.facts['method']}").mkdir(parents=True, exist_ok=True)
-            _link_file(str(file), str(place / file.name))
+            link_file(str(file), str(place / file.name))
         if stored.facts["method"] == "reward":
             for member in sorted(stored.folder.glob("checkpoint*")):
                 _link(member, work / member.name.replace("checkpoint", "reward-model"))
 
 
 def _link(source: Path, target: Path) -> None:
-    shutil.copytree(source, target, copy_function=_link_file)
+    shutil.copytree(source, target, copy_function=link_file)
 
 
-def _link_file(source: str, target: str) -> None:
+def link_file(source: str, target: str) -> None:
+    """Put a hard link to a file at `target`, or a copy where the file system has none."""
     try:
         os.link(source, target)
     except OSError:  # another file system, or one without hard links
@@ -168,6 +169,7 @@ def summarise(recipe: Recipe, folder: Path, made: dict[str, Stored], tables: Tab
             "preferences": made["select"].facts["preferences"],
             "unpaired": made["select"].facts["unpaired"],
             "leaked": made["select"].facts["leaked"],
+            "overridden": made["select"].facts["overridden"],
         },
         "prompts": made["grow"].facts["methods"] if "grow" in made else [],
         "rules": curated["rules"],
@@ -175,6 +177,7 @@ def summarise(recipe: Recipe, folder: Path, made: dict[str, Stored], tables: Tab
         "candidates": candidates,
         "judges": judges,
         "preferences": figures.preference_figures(tables.pairs),
+        "reviews": made["select"].facts["reviews"],
         "training": [stored.facts for name, stored in made.items() if name.startswith("train ")],
         "evaluation": _evaluation(made),
         "edits": made["edit"].facts["edits"] if "edit" in made else {},

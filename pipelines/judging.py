@@ -139,6 +139,8 @@ def _rounds(
 def _add(base: BatchVerifier, heard: Sequence[Heard]) -> None:
     """Add to each score what `base` gives the reply; where it gives none there is no verdict."""
     scored = [(one, at) for one in heard for at, verdict in enumerate(one.verdicts) if verdict.score is not None]
+    if not scored:
+        return  # so that a plan loads no reward model
     try:
         added = base.verify([(one.case.texts[at], one.case.sample) for one, at in scored])
     finally:

@@ -5,15 +5,14 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from pipelines import charts, outcome, page, trust
-from pipelines.closing import number, of, percent, result, share
-from pipelines.figures import unchecked
+from pipelines.closing import number, of, percent, result, reviewed, share
+from pipelines.figures import counts_of, first_of_each, unchecked
 from pipelines.page import Block, Cell, bar, beside, code, examples, figures, heading, note, table, words
 from schemas.rules import Shards
 
 if TYPE_CHECKING:
     from pipelines.folder import Tables  # its module imports this one
 
-EXAMPLES = 5
 SHOWN = 50  # quarantined records in a table
 MARGINS = 12  # a longer table says less than a histogram
 
@@ -29,7 +28,7 @@ def render(summary: Summary, tables: "Tables") -> tuple[str, str]:
         "Quarantine": _quarantine(tables.quarantined),
         "Candidates": _candidates(summary["candidates"]),
         "Judges": _judges(summary["judges"]),
-        "Preferences": _preferences(summary["preferences"], tables),
+        "Preferences": [*_reviews(summary.get("reviews")), *_preferences(summary["preferences"], tables)],
         "Training": outcome.training(summary["training"]),
         "Evaluation": outcome.evaluation(summary["evaluation"]),
         "Cost": outcome.cost(summary),
@@ -89,9 +88,9 @@ def _not_taken(told: Summary) -> str:
 
 def _sources(summary: Summary, tables: "Tables") -> list[Block]:
     by = ["source", "license"]
-    counts = _counted(tables.samples, by, "samples")
+    counts = counts_of(tables.samples, by, "samples")
     for name in ("kept", "sft", "preferences"):
-        part = _counted(getattr(tables, name), by, name)
+        part = counts_of(getattr(tables, name), by, name)
         counts = counts.join(part, on=by, how="left", nulls_equal=True)
     rows = [
         [code(source), "not stated" if terms is None else code(terms), *(number(count or 0) for count in found)]
@@ -107,24 +106,10 @@ def _sources(summary: Summary, tables: "Tables") -> list[Block]:
     ]
 
 
-def _counted(shards: Shards, by: list[str], name: str) -> pl.DataFrame:
-    counts = pl.concat([shard.group_by(by).agg(pl.len().alias(name)) for shard in shards])
-    return counts.group_by(by).agg(pl.col(name).sum())
-
-
-def _first(shards: Shards) -> pl.DataFrame:
-    """Give the first rows by id of each rule."""
-    found: list[pl.DataFrame] = []
-    for shard in shards:
-        ordered = pl.concat([*found, shard]).sort("id")
-        found = [ordered.filter(pl.int_range(pl.len()).over("rule") < EXAMPLES)]
-    return found[0]
-
-
 def _drops(summary: Summary, tables: "Tables") -> list[Block]:
     if not summary["rules"]:
         return [note("no_rules")]
-    shown = _first(tables.dropped)
+    shown = first_of_each(tables.dropped)
     matches = shown["match"].drop_nulls().unique().implode()
     named = (shard.filter(pl.col("id").is_in(matches)).select("id", "origin") for shard in tables.samples)
     origins = {row: page.origin(place) for rows in named for row, place in rows.iter_rows()}
@@ -161,7 +146,7 @@ def _bounds(rule: Summary) -> str:
 
 
 def _quarantine(shards: Shards) -> list[Block]:
-    every = _counted(shards, ["reason"], "rows")
+    every = counts_of(shards, ["reason"], "rows")
     if every.is_empty():
         return [note("no_quarantine")]
     found = pl.concat([shard.head(SHOWN) for shard in shards])
@@ -265,6 +250,13 @@ def _statuses(told: Summary) -> Cell:
     ] or "0"
 
 
+def _reviews(told: Summary | None) -> list[Block]:
+    if told is None:
+        return []
+    names = [part for at, name in enumerate(told["people"]) for part in (", " * (at > 0), code(name))]
+    return [words("Changed by ", reviewed(told), ", by ", *names, "."), note("reviews")]
+
+
 def _preferences(told: Summary, tables: "Tables") -> list[Block]:
     if not told["pairs"]:
         return [note("no_preferences")]
@@ -289,7 +281,7 @@ def _preferences(told: Summary, tables: "Tables") -> list[Block]:
         note("generators"),
         table(["Generator", "Replies in pairs", "Chosen", ""], generators, "12"),
         note("pairs"),
-        *examples([page.pair(row) for row in _first(tables.preferences).iter_rows(named=True)]),
+        *examples([page.pair(row) for row in first_of_each(tables.preferences).iter_rows(named=True)]),
     ]
 
 

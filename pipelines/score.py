@@ -1,4 +1,7 @@
-"""The fourth stage: what verifiers and judges say of the candidates."""
+"""The fourth stage: what verifiers and judges say of the candidates.
+
+Memory is bounded by a shard of each table, and by what is asked of 5,000 samples at a time.
+"""
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence

@@ -36,14 +36,14 @@ class Scored:
 
 
 def table_of(candidates: pl.DataFrame, scores: pl.DataFrame, comparisons: pl.DataFrame) -> pl.DataFrame:
-    """Join each answered candidate with its `score`, the `judge` it is by, and its `wins`.
+    """Join each answered candidate with its `score`, the `judge` it is by, and its `wins`; a blank one is none.
 
     A candidate's score is the lowest that any verifier gave it, null where one of them met an error; where no verifier
     had a reference for the prompt it is the mean of its comparisons (1 won all, -1 lost all). `wins` is that mean, 0
     without any. `spread` is how far its judges are apart: the highest less the lowest score, or the mean of that over
     its comparisons; null without two verdicts.
     """
-    answered = candidates.filter(pl.col("status") == "answered")
+    answered = candidates.filter(pl.col("status") == "answered", pl.col("text").str.strip_chars() != "")
     sides = [
         comparisons.select("judge", "sample_id", candidate_id="a_id", other="b_id", result=pl.col("score")),
         comparisons.select("judge", "sample_id", candidate_id="b_id", other="a_id", result=-pl.col("score")),

@@ -1,4 +1,9 @@
-"""The fifth stage: from scores to data. A rule of selection is a function from scored candidates to ids."""
+"""The fifth stage: from scores to data. A rule of selection is a function from scored candidates to ids.
+
+It is called with the candidates of up to 5,000 samples at a time. Memory is bounded by a shard of each table that is
+read or written; held besides are the replies that leak a benchmark, and the ids that a rule ranks which holds prompts
+against each other.
+"""
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -15,10 +20,11 @@ from pipelines.sections import FilterPart, SelectPart
 from pipelines.store import Stored, code_version, once, part_version, shards, write_table
 from schemas.chats import content_id
 from schemas.parts import load
-from schemas.tables import LEAKED, PREFERENCES, SAMPLES, SFT
+from schemas.tables import LEAKED, OVERRIDDEN, PREFERENCES, SAMPLES, SFT
 
 DEFAULT = "pipelines.select:best_and_worst"
-CODE = tuple(f"pipelines.{module}" for module in ("decontaminate", "held_out", "scored", "steps", "training_layouts"))
+OURS = ("decontaminate", "held_out", "review.override", "scored", "steps", "training_layouts")
+CODE = tuple(f"pipelines.{module}" for module in OURS)
 OWN = -1  # the number of the reply that a sample came with, among the candidates
 
 
@@ -111,19 +117,24 @@ def select(
 
     What was picked is held against the benchmarks by those of the recipe's `filters` that are rules on contamination:
     a candidate that gives one away is in the table `leaked` and in no dataset, and its prompt is picked from again.
+    What people said otherwise of, in the file `reviews`, is in the table `overridden`.
     """
+    from pipelines.review.override import Reviewed, digest, votes_in
+
+    votes = votes_in(Path(part.reviews)) if part.reviews else []
     checks = contaminating(filters) if benchmarks else {}
     question = {
         "samples": curated.key,
         "candidates": generated.key,
         "scores": [stored.key for stored in scored],
-        "select": part.model_dump(),
+        "select": part.model_dump(exclude={"reviews"}),
         "contamination": {
             "benchmarks": [one.key for one in benchmarks],
             "rules": {name: one.model_dump() for name, (one, _rule) in checks.items()},
             "code": part_version(*(one.use.partition(":")[0] for one, _rule in checks.values())),
         },
         "code": code_version(part.use.partition(":")[0], *CODE, __name__),
+        **({"reviews": digest(votes)} if part.reviews else {}),
     }
 
     def build(folder: Path) -> dict[str, Any]:
@@ -139,10 +150,14 @@ def select(
         known = [shard for one in benchmarks for shard in shards(one, "samples", SAMPLES)]
         picked, leaked = without_leaks(Scored(curated, generated, scored), pick, rules, known)
         rule = part.use if picks else "the reply that came with the data"
+        people, changed = Reviewed(picked, votes, rule), [pl.DataFrame(schema=OVERRIDDEN)]
         with Datasets(folder, rule=rule, held_out=part.held_out) as out:
-            for one, candidates, samples in picked:
-                out.write(one, candidates, samples)
-        return {"leaked": write_table(folder, "leaked", leaked, LEAKED)} | out.facts()
+            for one, candidates, samples in people:
+                changed.append(one.changed)
+                out.write(one, candidates, samples, overridden=one.changed)
+        apart = {"leaked": (leaked, LEAKED), "overridden": (pl.concat(changed), OVERRIDDEN)}
+        rows = {name: write_table(folder, name, table, schema) for name, (table, schema) in apart.items()}
+        return rows | out.facts() | {"reviews": people.counts() if part.reviews else None}
 
     return once(store, "select", question, build)
 

@@ -10,8 +10,9 @@ from typing import Any, Self
 import polars as pl
 
 from pipelines.held_out import Split
+from pipelines.review.override import authored, authored_replies
 from pipelines.select import Selection, preference_rows, sft_rows
-from schemas.tables import GRPO, PLAIN, PREFERENCES, SFT, UNPAIRED
+from schemas.tables import GRPO, OVERRIDDEN, PLAIN, PREFERENCES, SFT, UNPAIRED
 
 SCORED = pl.col("replies").list.eval(pl.element().struct.field("score").is_not_null()).list.any()
 
@@ -33,14 +34,22 @@ class Datasets:
     def __exit__(self, *failure: object) -> None:
         self.open.__exit__(*failure)  # type: ignore[arg-type] # what `with` gives
 
-    def write(self, picked: Selection, candidates: pl.DataFrame, samples: pl.DataFrame) -> None:
-        """Write what was picked of these samples' candidates."""
+    def write(
+        self,
+        picked: Selection,
+        candidates: pl.DataFrame,
+        samples: pl.DataFrame,
+        *,
+        overridden: pl.DataFrame | None = None,
+    ) -> None:
+        """Write what was picked of these samples' candidates; what people flipped (`overridden`) names them."""
+        changed = pl.DataFrame(schema=OVERRIDDEN) if overridden is None else overridden
         sft = sft_rows(picked.sft, candidates, samples, self.rule)
         rows = {
             "sft": sft,
-            "preferences": preference_rows(picked.pairs, candidates, samples, self.rule),
+            "preferences": authored(preference_rows(picked.pairs, candidates, samples, self.rule), changed),
             "plain": plain_rows(sft),
-            "unpaired": unpaired_rows(picked, candidates, samples, self.rule),
+            "unpaired": authored_replies(unpaired_rows(picked, candidates, samples, self.rule), changed),
             "grpo": grpo_rows(samples),
         }
         for name, table in rows.items():

@@ -85,13 +85,16 @@ class ReplyJudge:
 
     `ask` sees what was answered so far and is called until it gives none, so that a question can rest on an answer (a
     rubric is written, then applied). Neither sees a reply that met an error: then the verdicts are errors. `together`
-    says that all of a sample's different texts are told at once; else each is judged alone. `revision` names what the
-    verdicts rest on besides the questions. What `base` gives a reply is added to its score; without it there is none.
+    says that all of a sample's different texts are told at once; else each is judged alone. Where a question rests on
+    an answer, `suppose` gives a text that the answer of a number (from 0) may have, one of those that most is asked
+    after: by it is foreseen what will be asked. `revision` names what the verdicts rest on besides the questions. What
+    `base` gives a reply is added to its score; without it there is none.
     """
 
     ask: Callable[[Sample, Sequence[str], Sequence[Reply]], list[Query]]
     read: Callable[[Sample, Sequence[str], Sequence[Reply]], list[Verdict]]
     together: bool = False
+    suppose: Callable[[int], str] | None = None
     revision: str = ""
     base: BatchVerifier | None = None
 

@@ -17,6 +17,7 @@ from benchmarks.judge_noise import BIASES, expected, measured
 from benchmarks.llmbar import DATA, MODELS, SETS, figures_of, recorded_accuracy, rows
 from benchmarks.stages import Prompt, judged
 from judges.rbr import read_rules
+from pipelines import steps
 from pipelines.judge_figures import reply_judge_figures
 from pipelines.recipe import Recipe
 from pipelines.sections import JudgePart
@@ -122,6 +123,26 @@ def test_a_jury_of_engines_gives_one_score_and_keeps_each_members(tmp_path: Path
     assert told["members_agree"] == {"0, 1": 0.5, "0, 2": 0.5, "1, 2": 1.0}
     assert (told["members"], told["unanimous"]) == (3, 0.75)
     assert told["agreement"] is None
+
+
+def test_each_engine_of_a_jury_hears_every_sample_before_the_next_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(steps, "SAMPLES_AT_ONCE", 1)
+    order: list[str] = []
+
+    def engine(name: str) -> Told:
+        def answer(_content: str) -> str:
+            order.append(name)
+            return "5"
+
+        return Told(answer, name)
+
+    part = {"use": "judges.jury:of", "judges": [{"use": "judges.pointwise:rubric"}], "engines": ["a", "b"]}
+    found = tables(tmp_path, part, a=engine("a"), b=engine("b"))
+    assert order == ["a"] * 4 + ["b"] * 4
+    assert found["judgments"]["member"].to_list() == [0, 1] * 4
+    assert found["judgments"]["candidate_id"].n_unique() == 4
 
 
 def test_a_jury_of_prompts_compares_pairs(tmp_path: Path) -> None:
