@@ -146,7 +146,7 @@ def _mean_loss(logs: list[dict[str, Any]]) -> float | None:
     if not sum(widths):
         return None
     losses = [float(one["loss"]) for one in logs]
-    return sum(width * loss for width, loss in zip(widths, losses, strict=True)) / sum(widths)
+    return float(sum(width * loss for width, loss in zip(widths, losses, strict=True)) / sum(widths))
 
 
 def _agreed(*flags: bool) -> tuple[bool, ...]:
