@@ -1,6 +1,7 @@
 """What watches a job while it trains: its figures, its budget, its checkpoints, and a loss that is no number."""
 
 import math
+import os
 import shutil
 import time
 from pathlib import Path
@@ -17,7 +18,9 @@ WHOLE = "whole.json"  # in a checkpoint: written last, with the seconds trained 
 
 
 def tell(**facts: object) -> None:
-    """Print facts for the process that started the job."""
+    """Print facts for the process that started the job: of several the first's, and any one's failure."""
+    if os.environ.get("RANK", "0") != "0" and "failed" not in facts:
+        return
     print("gristmill:" + orjson.dumps(facts).decode(), flush=True)  # noqa: T201 - the job's output is its report
 
 
