@@ -20,7 +20,7 @@ from pipelines.store import sync
 from pipelines.trainer_arguments import arguments_of, kind_of
 from pipelines.trainer_faults import in_words
 from pipelines.trainer_rows import rows_of
-from pipelines.trainer_watch import Watch, last_checkpoint, remove_halves, tell, watched
+from pipelines.trainer_watch import Tracked, Watch, last_checkpoint, remove_halves, tell, watched
 from schemas.errors import TrainingError
 
 
@@ -72,7 +72,7 @@ def _trainer(job: dict[str, Any], watch: Watch) -> tuple[Any, Any]:
         args=settings,
         train_dataset=data,
         processing_class=tokenizer,
-        callbacks=[watch],
+        callbacks=[watch, *([Tracked(job)] if job["tracker"] else [])],
         **options,
     )
     tell(rows_in_batches=len(trainer.train_dataset))  # packed, or less those that TRL left out

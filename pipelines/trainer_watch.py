@@ -12,6 +12,7 @@ import torch
 from transformers import TrainerCallback
 
 from pipelines.store import write_bytes
+from pipelines.trackers import log_facts
 
 METRICS = "metrics.jsonl"
 WHOLE = "whole.json"  # in a checkpoint: written last, with the seconds trained until it
@@ -134,6 +135,18 @@ class Watch(TrainerCallback):  # type: ignore[misc, unused-ignore] # transformer
         told |= {"tokens": int(state.num_input_tokens_seen), "final_loss": _mean_loss(logs)}
         ends = [{name: value for name, value in one.items() if _telling(name)} for one in (*logs[:1], *logs[-1:])]
         return told | ({"first": ends[0], "last": ends[-1]} if ends else {})
+
+
+class Tracked(TrainerCallback):  # type: ignore[misc, unused-ignore] # as above
+    """Tells the tracker's run, which TRL has begun by then, what the job is made from."""
+
+    def __init__(self, job: dict[str, Any]) -> None:
+        self.tracker, self.facts = job["tracker"], job["facts"]
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_told: Any) -> None:  # noqa: ARG002 - the caller's
+        """Tell it once."""
+        if state.is_world_process_zero:
+            log_facts(self.tracker, self.facts)
 
 
 def _telling(name: str) -> bool:

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from generators.budget import read_budget
 from pipelines.sections import OneOrMore, Section
+from pipelines.trackers import Tracker
 from schemas.errors import GristmillError
 
 Method = Literal["sft", "dpo", "kto", "reward", "rloo", "grpo", "preference"]
@@ -84,7 +85,7 @@ class Training(Section):
     Without `learning_rate` it is TRL's own for the method. `method` "preference" is DPO or KTO, as the data has pairs;
     "reward" trains `ensemble` reward models on the preferences, each by a seed of its own. `base` names another model
     than the one before it. Training stops at the first limit of `budget` that is reached. `accelerate` are the options
-    of `accelerate launch`.
+    of `accelerate launch`. A `tracker` is told what the job logs; no result depends on it.
     """
 
     method: Method
@@ -106,6 +107,7 @@ class Training(Section):
     max_length: int = Field(default=512, ge=2)
     budget: Limits = ()
     checkpoint_every: Limits = ("10min",)
+    tracker: Tracker | None = None
     accelerate: dict[str, str | int | float | bool] = Field(default_factory=dict)
     arguments: dict[str, Any] = Field(default_factory=dict)
 

@@ -8,7 +8,8 @@ from typing import Any
 import orjson
 import pytest
 
-from pipelines.finetune import finetune, made_in, read_sections, with_sections
+from pipelines.finetune import finetune, read_sections, with_sections
+from pipelines.increment import made_in
 from pipelines.progress import Progress, lines
 from pipelines.recipe import Recipe
 from pipelines.training import Lora, Only, Training
@@ -100,7 +101,7 @@ def test_a_finished_run_is_trained_on_and_laid_out_beside_it_with_its_recipe(fin
         Training(method="preference", base=tiny, batch_size=4, max_length=64, budget=("2steps",), epochs=2),
     )
     told = orjson.loads((folder / "checkpoint" / "training.json").read_bytes())
-    assert told["recipe"]["name"] == "pairs"
+    assert told["recipe"] == "pairs"
     assert made_in(folder).keys() == made_in(finished).keys()
 
 
