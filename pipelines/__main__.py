@@ -407,15 +407,15 @@ def train(name: str, *, told: Told | None = None, out: Out = Path("runs"), json:
     Parameters
     ----------
     name
-        The recipe, whose newest run is taken, or a run's folder.
+        The recipe, whose newest run is taken, a version (my-name/0123), or a run's folder.
     """
     from pipelines.finetune import finetune
+    from pipelines.finished import run_named
     from pipelines.progress import shown
 
-    folder = Path(name) if (Path(name) / "summary.json").is_file() else finished(name, out)
     sections = told.sections() if told else ()
     with shown() as progress:
-        summary = finetune(folder, progress, sections=sections)
+        summary = finetune(run_named(name, out), progress, sections=sections)
     tell(summary, json=json)
 
 
