@@ -15,7 +15,12 @@ SFT: dict[str, Any] = Training(method="sft", batch_size=8, max_length=64).model_
 
 
 def test_accelerates_options_are_passed_as_they_are_told() -> None:
-    options = {"num_processes": 4, "multi_gpu": True, "cpu": False, "mixed_precision": "bf16"}
+    options: dict[str, str | int | float | bool] = {
+        "num_processes": 4,
+        "multi_gpu": True,
+        "cpu": False,
+        "mixed_precision": "bf16",
+    }
     told = command("job.json", options)
     assert told[:3] == [sys.executable, "-m", "accelerate.commands.launch"]
     assert told[3:-3] == ["--num_processes", "4", "--multi_gpu", "--mixed_precision", "bf16"]
