@@ -168,7 +168,7 @@ def _label_weights(data: Path, section: Training, say: Callable[[str], None]) ->
         return {}
     weights = {"desirable_weight": max(bad / good, 1.0), "undesirable_weight": max(good / bad, 1.0)}
     told = " and ".join(f"{name} {value:.3g}" for name, value in weights.items())
-    say(f"  kto: {told}, as {good:,} rows are good and {bad:,} bad")
+    say(f"  kto: {told}, for {good:,} good and {bad:,} bad")
     return weights
 
 

@@ -7,6 +7,7 @@ import torch
 
 CLASSES = {"sft": "SFT", "dpo": "DPO", "kto": "KTO", "reward": "Reward", "rloo": "RLOO", "grpo": "GRPO"}
 REINFORCED = {"rloo", "grpo"}
+WARMUP = 0.05  # of the steps
 
 
 def kind_of(method: str) -> tuple[Any, Any]:
@@ -27,7 +28,7 @@ def arguments_of(job: dict[str, Any]) -> dict[str, Any]:
         "seed": job["seed"],
         "data_seed": job["seed"],
         "lr_scheduler_type": "cosine",
-        "warmup_steps": 0.05,
+        "warmup_steps": WARMUP,
         "weight_decay": 0.0,
         "use_cpu": not accelerated,
         "bf16": accelerated and torch.cuda.is_bf16_supported(),
