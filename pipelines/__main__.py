@@ -9,6 +9,7 @@ from typing import Annotated
 from cyclopts import App, Parameter, validators
 
 from pipelines import ledgers, reviews
+from pipelines.training_told import Told
 from schemas.errors import GristmillError
 
 app = App(name="mill", help="Turn raw instruction data into SFT and preference datasets people can trust.")
@@ -397,6 +398,25 @@ def approve(*arguments: Annotated[str, Parameter(allow_leading_hyphen=True)]) ->
 def _flows(command: str, arguments: tuple[str, ...]) -> None:
     """Hand a command over to the flows: by name, since Prefect is theirs alone."""
     resolve_name("flows.serving:app")([command, *arguments])
+
+
+@app.command
+def train(name: str, *, told: Told | None = None, out: Out = Path("runs"), json: Json = False) -> None:
+    """Fine-tune on the datasets of a finished run: by its recipe's [[train]], another's, or what is told here.
+
+    Parameters
+    ----------
+    name
+        The recipe, whose newest run is taken, a version (my-name/0123), or a run's folder.
+    """
+    from pipelines.finetune import finetune
+    from pipelines.finished import run_named
+    from pipelines.progress import shown
+
+    sections = told.sections() if told else ()
+    with shown() as progress:
+        summary = finetune(run_named(name, out), progress, sections=sections)
+    tell(summary, json=json)
 
 
 def finished(name: str, out: Path) -> Path:

@@ -10,7 +10,7 @@ Summary = dict[str, Any]
 
 
 def training(jobs: list[Summary]) -> list[Block]:
-    """Tell each job's rows, steps, loss and time."""
+    """Tell each job's rows, steps, loss and time, why it was as it was, and what was left out."""
     if not jobs:
         return [note("no_training")]
     rows = [
@@ -21,7 +21,19 @@ def training(jobs: list[Summary]) -> list[Block]:
         ]
         for job in jobs
     ]
-    return [table(["Method", "Rows", "Steps", "Mean loss", "Time"], rows, "1234")]
+    said = [words(f"{job['method']}: {one}") for job in jobs for one in _reasons(job)]
+    return [table(["Method", "Rows", "Steps", "Mean loss", "Time"], rows, "1234"), *said]
+
+
+def _reasons(job: Summary) -> list[str]:
+    """Say why a job was as it was, and what of its rows or of its steps was left out."""
+    told = list(job.get("reasons", []))
+    cut = job.get("truncated", {})
+    if any(cut.values()):
+        told.append(f"{number(cut['cut'])} rows were cut at the greatest length, {number(cut['left_out'])} left out")
+    if job.get("stopped"):
+        told.append(f"stopped before its end, as {job['stopped']} was used up")
+    return told
 
 
 def evaluation(told: Summary) -> list[Block]:

@@ -4,7 +4,6 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from pipelines.trackers import Tracker
 from schemas.parts import load
 
 Option = TypeVar("Option")
@@ -135,23 +134,6 @@ class SelectPart(Part):
 
     held_out: float = Field(0.0, ge=0, lt=1)
     reviews: str | None = None
-
-
-class Training(Section):
-    """One TRL job; `arguments` go to TRL's configuration as they are.
-
-    `method` "reward" trains `ensemble` reward models on the preferences, each by a seed of its own. A `tracker` is told
-    what the job logs; no result depends on it.
-    """
-
-    method: Literal["sft", "dpo", "reward"]
-    ensemble: int = Field(1, ge=1, le=16)
-    epochs: float = Field(1.0, gt=0)
-    learning_rate: float = Field(gt=0)
-    batch_size: int = Field(32, ge=1)
-    max_length: int = Field(512, ge=2)
-    tracker: Tracker | None = None
-    arguments: dict[str, Any] = {}
 
 
 class Evaluate(Section):

@@ -8,9 +8,9 @@ import polars as pl
 import pytest
 
 from pipelines import trackers
-from pipelines.sections import Training
 from pipelines.store import Stored, write_table
 from pipelines.train import train
+from pipelines.training import Training
 from schemas.errors import TrainingError
 from schemas.tables import SFT
 
@@ -26,9 +26,7 @@ def data(folder: Path) -> Stored:
 
 
 def trained(folder: Path, tiny: str, tracker: trackers.Tracker | None) -> Stored:
-    section = Training(
-        method="sft", ensemble=1, learning_rate=1e-4, batch_size=4, epochs=5, max_length=64, tracker=tracker
-    )
+    section = Training(method="sft", learning_rate=1e-4, batch_size=4, epochs=5, max_length=64, tracker=tracker)
     return train(
         folder / "store",
         data(folder / "data"),
