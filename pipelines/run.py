@@ -30,25 +30,31 @@ def stages(recipe: Recipe) -> dict[str, Callable[[Run], None]]:
     An engine is closed when its stage is done, unless it is the next to be asked for; one that is asked closes first
     what holds its device (`generators.turns`). So two never fight for one, nor does training with any.
     """
-    steps: dict[str, Callable[[Run], None]] = {"ingest": _ingest}
-    if recipe.prompts:
-        steps["grow"] = _grow
-    steps |= {"curate": _curate, "generate": _generate}
-    if recipe.judges:
-        steps["score"] = _score
-    steps["select"] = _select
-    if recipe.evaluate:
-        steps["evaluate before"] = partial(_evaluate, when="before")
-    for at, section in enumerate(recipe.train):
-        again = sum(earlier.method == section.method for earlier in recipe.train[:at])
-        steps[f"train {section.method}" + (f" ({again + 1})" if again else "")] = partial(_train, at=at)
-    if recipe.evaluate and recipe.train:
-        steps["evaluate after"] = partial(_evaluate, when="after")
-    needs = [needed(recipe, name) for name in steps]
+    every = steps(recipe)
+    needs = [needed(recipe, name) for name in every]
     return {
         name: partial(_and_close, stage=stage, but=next(filter(None, needs[at + 1 :]), set()))
-        for at, (name, stage) in enumerate(steps.items())
+        for at, (name, stage) in enumerate(every.items())
     }
+
+
+def steps(recipe: Recipe) -> dict[str, Callable[[Run], None]]:
+    """Give the stages that the recipe asks for, in order; each leaves its engines open."""
+    found: dict[str, Callable[[Run], None]] = {"ingest": _ingest}
+    if recipe.prompts:
+        found["grow"] = _grow
+    found |= {"curate": _curate, "generate": _generate}
+    if recipe.judges:
+        found["score"] = _score
+    found["select"] = _select
+    if recipe.evaluate:
+        found["evaluate before"] = partial(_evaluate, when="before")
+    for at, section in enumerate(recipe.train):
+        again = sum(earlier.method == section.method for earlier in recipe.train[:at])
+        found[f"train {section.method}" + (f" ({again + 1})" if again else "")] = partial(_train, at=at)
+    if recipe.evaluate and recipe.train:
+        found["evaluate after"] = partial(_evaluate, when="after")
+    return found
 
 
 def needed(recipe: Recipe, stage: str) -> set[str]:
