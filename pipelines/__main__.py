@@ -254,6 +254,10 @@ def tell(summary: dict[str, object], *, json: bool) -> None:
         from pipelines.closing import closing_words
 
         print(closing_words(summary))
+        if "loop" in summary:
+            from pipelines.rounds_page import terminal
+
+            print(f"\n{terminal(summary)}")
 
 
 def main() -> None:

@@ -128,4 +128,4 @@ def _length(model: str, chat: bytes) -> int:
 def _tokenizer(model: str) -> Any:
     from transformers import AutoTokenizer
 
-    return AutoTokenizer.from_pretrained(model)
+    return AutoTokenizer.from_pretrained(model, model_max_length=1 << 30)  # a longer row is cut later, not warned of

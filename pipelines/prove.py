@@ -64,8 +64,8 @@ def prove(run: Run, *, ablate: bool = False, seeds: Sequence[int] = ()) -> dict[
     budgets = _budgets(run, jobs, section.work)
     trials = [
         _trial(run, name, seed, arm=arm, made=made[name, seed], budgets=budgets)
-        for name, arm in arms.items()
         for seed in seeds
+        for name, arm in arms.items()
     ]
     checkpoints = _trained(run, trials, section.parallel)
     after = {trial.key: _measured(run, checkpoints[trial.key], trial.seed) for trial in trials}

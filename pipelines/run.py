@@ -21,6 +21,7 @@ from pipelines.select import select
 from pipelines.store import Stored
 from pipelines.train import train
 
+PREPARED = ("ingest", "grow", "curate")  # the stages that a loop goes through once
 FILES_SAID = 20  # of a run, in the terminal
 
 
@@ -31,6 +32,8 @@ def stages(recipe: Recipe) -> dict[str, Callable[[Run], None]]:
     what holds its device (`generators.turns`). So two never fight for one, nor does training with any.
     """
     every = steps(recipe)
+    if recipe.loop:
+        every = {name: stage for name, stage in every.items() if name in PREPARED} | {"rounds": _loop}
     needs = [needed(recipe, name) for name in every]
     return {
         name: partial(_and_close, stage=stage, but=next(filter(None, needs[at + 1 :]), set()))
@@ -68,6 +71,7 @@ def needed(recipe: Recipe, stage: str) -> set[str]:
         "score": {name for part in recipe.judges for name in part.asks},
         "evaluate before": generator,
         "evaluate after": {"after training"},
+        "rounds": generator,
     }
     return {"training"} if stage.startswith("train ") else asked.get(stage, set())
 
@@ -75,6 +79,12 @@ def needed(recipe: Recipe, stage: str) -> set[str]:
 def _and_close(run: Run, *, stage: Callable[[Run], None], but: Collection[str]) -> None:
     stage(run)
     run.close_engines(but)
+
+
+def _loop(run: Run) -> None:
+    from pipelines.loop import looped  # it takes its stages from here
+
+    run.rounds = looped(run)
 
 
 def _ingest(run: Run) -> None:
@@ -267,4 +277,8 @@ def build(
             stage(run)
         progress.say("report")
         summary = lay_out(run.recipe, run.folder, run.made, cards_of(run))
+        if run.rounds:
+            from pipelines.rounds_page import lay_beside
+
+            summary = lay_beside(summary | {"loop": run.rounds})
         return summary if limit is None else summary | {"flow": flow(run.made)}
