@@ -101,6 +101,12 @@ class Workshop:
 
         return len(skilled.ASKED)
 
+    def keys(self) -> list[str]:
+        """Give the keys of the requests that the model has answered."""
+        import skilled
+
+        return list(skilled.ASKED)
+
     def train(self, store: Path, selected: Stored, section: Any, *, base: str, **rest: Any) -> Stored:
         """Stand in for `pipelines.train.train`: `learn` gives the new skill, of the old and the share of right rows."""
 
