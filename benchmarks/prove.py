@@ -27,9 +27,7 @@ def main(out: Path) -> int:
         folder = lay_out(told, run.folder)
     spent = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     cpu = sum(one.ru_utime + one.ru_stime for one in spent)
-    print(
-        f"{terminal(told)}\n\n{folder}\n{cpu:,.0f} CPU s, {time.monotonic() - start:,.0f} s; what was done before took none"
-    )
+    print(f"{terminal(told)}\n\n{folder}\n{cpu:,.0f} CPU s, {time.monotonic() - start:,.0f} s")
     passes = {name: arm["pass"]["1"] for name, arm in told["arms"].items()}
     claims = {
         "curated data raises pass@1": passes["curated"]["rise"]["interval"][0] > 0,

@@ -2,7 +2,7 @@
 
 First 64 answers of the tiny model to each of the held-out tasks, of which n are drawn and one is picked: by the
 verifier, by the verifier with noise, by a scorer that a few wrong replies fool, and by chance. Gains are exact over all
-draws; the divergence is the bound ln n - (n - 1) / n. Then `recipes/rest.toml` with each seed (7, 8 and 9 unless given):
+draws; the divergence is the bound ln n - (n - 1) / n. Then `recipes/rest.toml` with each seed (7, 8, 9 unless given):
 pass@1 and pass@k on held-out tasks, reward and diversity of every round, and whether pass@1 rose in each.
 """
 
