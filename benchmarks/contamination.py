@@ -14,19 +14,18 @@ even rows, as the lowest that flags at most .01 % of Alpaca's, and told on the o
 import argparse
 import os
 import random
-import resource
-import subprocess
 import sys
 from collections.abc import Callable
-from math import sqrt
 from pathlib import Path
 from statistics import median
 
 import orjson
 import polars as pl
 
+from benchmarks.cost import cost
 from filters.contamination import ngrams, too_short
 from filters.rephrased import fuzzy
+from judges.agreement import wilson
 from schemas.tables import SAMPLES
 
 RUNNERS = Path(os.environ.get("GRISTMILL_PEERS", "../shared/peers/runners")).resolve()
@@ -63,23 +62,11 @@ def ours(folder: Path) -> None:
     )
 
 
-def spent(command: list[str], folder: Path) -> tuple[float, int, str]:
-    """Run a command to its end; give its CPU seconds, its peak memory in MiB so far, and what it printed."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, cwd=folder)  # noqa: S603
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return (
-        after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
-        after.ru_maxrss // 1024,
-        done.stdout.decode(),
-    )
-
-
 def speed(folder: Path, limit: int, runs: int) -> None:
     """Print rows a CPU second of ours and of datatrove, and what ours found."""
     rows = pl.scan_parquet(folder / "data/wd.parquet").select(pl.len()).collect().item()
     mine = [sys.executable, "-m", "benchmarks.contamination", "ours", str(folder.resolve())]
-    measured = [spent(mine, Path()) for _ in range(runs)]
+    measured = [cost(mine) for _ in range(runs)]
     rate = rows / median(seconds for seconds, _, _ in measured)
     print(f"gristmill: {rows:,} rows, {rate:,.0f} a CPU second, peak {max(peak for _, peak, _ in measured):,} MiB")
     told = orjson.loads(measured[0][2])
@@ -93,18 +80,14 @@ def speed(folder: Path, limit: int, runs: int) -> None:
     (folder / "out").mkdir(exist_ok=True)
     data = [str(folder.resolve() / "data" / name) for name in ("wd.jsonl", "bench.jsonl")]
     peer = [python, str(RUNNERS / "run_datatrove_decont.py"), *data, "./out/kept.npy", "--limit", str(limit)]
-    theirs = limit / median(spent(peer, folder)[0] for _ in range(runs))
+    theirs = limit / median(cost(peer, folder).seconds for _ in range(runs))
     print(f"datatrove: {limit:,} rows, {theirs:,.0f} a CPU second; gristmill does {rate / theirs:.0f} times as many")
 
 
 def interval(found: int, rows: int) -> str:
     """Write a share with its 95 % Wilson interval, in percent."""
-    if not rows:
-        return "-"
-    z, share = 1.959964, found / rows
-    middle, half = share + z * z / 2 / rows, z * sqrt(share * (1 - share) / rows + z * z / 4 / rows / rows)
-    low, high = ((middle + sign * half) / (1 + z * z / rows) for sign in (-1, 1))
-    return f"{share:.2%} [{max(low, 0):.2%}, {min(high, 1):.2%}]"
+    told = wilson(found, rows)
+    return f"{found / rows:.2%} [{told[0]:.2%}, {told[1]:.2%}]" if told else "-"
 
 
 def planted() -> tuple[pl.DataFrame, pl.DataFrame]:

@@ -18,9 +18,9 @@ from pipelines.opened import Run, opened
 from pipelines.progress import lines
 from pipelines.recipe import Recipe
 from pipelines.run import scored_of, stages
-from pipelines.scored import load_scored
-from pipelines.select import write_selection
+from pipelines.scored import Scored
 from pipelines.store import Stored, code_version, once
+from pipelines.training_layouts import Datasets
 from schemas.parts import load
 
 SEEDS = (7, 8, 9)
@@ -45,10 +45,13 @@ def selected(run: Run, *, shuffle: int | None) -> Stored:
     }
 
     def build(folder: Path) -> dict[str, Any]:
-        samples, candidates = load_scored(made["curate"], made["generate"], scored_of(run))
+        every = zip(*Scored(made["curate"], made["generate"], scored_of(run)), strict=True)
+        samples, candidates = (pl.concat(tables) for tables in every)
         labelled = candidates if shuffle is None else shuffled(candidates, shuffle)
         picked = load(part.use, part.arguments)(labelled)
-        return write_selection(folder, picked, labelled, samples, rule=f"{part.use}, shuffle {shuffle}")
+        with Datasets(folder, rule=f"{part.use}, shuffle {shuffle}") as out:
+            out.write(picked, labelled, samples)
+        return out.facts()
 
     return once(run.store, "benchmark-select", question, build)
 

@@ -8,20 +8,20 @@ of its rows have neither instruction nor input, and so are quarantined) and with
 """
 
 import os
-import resource
 import shutil
 import statistics
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import orjson
+
+from benchmarks.cost import Cost, cost
 
 ROOT = Path(__file__).parent.parent
 PEERS = Path(os.environ.get("GRISTMILL_PEERS", ROOT / "../shared/peers")).resolve()
 DATA = Path(os.environ.get("GRISTMILL_DATA", ROOT / "../shared/data")).resolve()
+WITH = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "SHARED_DATA": str(DATA)}
 INGEST = (
     "import sys; from pathlib import Path; from pipelines.ingest import ingest; from pipelines.sources import Source; "
     "facts = ingest(Path(sys.argv[2]), [Source(path=sys.argv[1])]).facts; "
@@ -30,31 +30,15 @@ INGEST = (
 )
 
 
-class Cost(NamedTuple):
-    """CPU seconds of a process with its children, and what it printed."""
-
-    seconds: float
-    said: str
-
-
-def cost(*command: str, folder: Path) -> Cost:
-    """Run a command in `folder` and give its cost."""
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "SHARED_DATA": str(DATA)}
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    ran = subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True, text=True)  # noqa: S603
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return Cost(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, ran.stdout)
-
-
 def ingested(file: Path, folder: Path) -> Cost:
     """Ingest a file into a new store."""
     shutil.rmtree(folder / "store", ignore_errors=True)
-    return cost(sys.executable, "-c", INGEST, str(file), str(folder / "store"), folder=folder)
+    return cost([sys.executable, "-c", INGEST, str(file), str(folder / "store")], folder, WITH)
 
 
 def bare(file: Path, folder: Path) -> Cost:
     """Read a file by polars' bare reader."""
-    return cost(sys.executable, str(PEERS / "runners/run_read.py"), str(file), "--tool", "polars", folder=folder)
+    return cost([sys.executable, str(PEERS / "runners/run_read.py"), str(file), "--tool", "polars"], folder, WITH)
 
 
 def workloads(folder: Path) -> Iterator[tuple[str, Path]]:
@@ -63,7 +47,7 @@ def workloads(folder: Path) -> Iterator[tuple[str, Path]]:
     if not w1.exists():
         print("making W1 ...", file=sys.stderr)
         (folder / "out").mkdir(exist_ok=True)
-        cost(sys.executable, str(PEERS / "mkdata.py"), folder=folder)
+        cost([sys.executable, str(PEERS / "mkdata.py")], folder, WITH)
     if not kept.exists():
         with kept.open("wb") as out:
             for row in map(orjson.loads, w1.open("rb")):

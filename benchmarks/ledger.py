@@ -27,7 +27,8 @@ from statistics import median
 
 import orjson
 
-from benchmarks.rules import RUNNERS, spent
+from benchmarks.cost import cost
+from benchmarks.rules import RUNNERS
 from schemas.engines import Engine, Reply, Request
 
 DATA = Path(os.environ.get("GRISTMILL_DATA", "../shared/data"))
@@ -173,14 +174,14 @@ def served(python: str) -> Iterator[int]:
             process.terminate()
 
 
-def cost(command: list[str], rows: dict[int, str], runs: int) -> tuple[float, float]:
+def milliseconds(command: list[str], rows: dict[int, str], runs: int) -> tuple[float, float]:
     """Give the CPU milliseconds a row, without what a run of few rows costs, and whole."""
 
     def once(count: int) -> float:
         with tempfile.TemporaryDirectory() as folder:
             (Path(folder) / "out").mkdir()
             filled = [part.format(rows=rows[count], out=f"{folder}/out", count=count) for part in command]
-            return spent(filled, folder if "-m" not in command else ".")
+            return cost(filled, folder if "-m" not in command else ".").seconds
 
     few, many = sorted(rows)
     least, most = (median(once(count) for _ in range(runs)) for count in (few, many))
@@ -190,7 +191,7 @@ def cost(command: list[str], rows: dict[int, str], runs: int) -> tuple[float, fl
 def table(rows: dict[int, str], runs: int) -> Iterator[tuple[str, tuple[float, float] | None]]:
     """Give each system's cost; null for a peer that isn't there."""
     own = [sys.executable, "-m", "benchmarks.ledger", "--ours", "{rows}", "{out}"]
-    yield "gristmill, ledger on", cost(own, rows, runs)
+    yield "gristmill, ledger on", milliseconds(own, rows, runs)
     for name, (variable, runner, arguments) in PEERS.items():
         python = os.environ.get(variable)
         if not python:
@@ -199,9 +200,9 @@ def table(rows: dict[int, str], runs: int) -> Iterator[tuple[str, tuple[float, f
         command = [python, str((RUNNERS / runner).resolve()), "{rows}", "--limit", "{count}", *arguments]
         if runner == "run_curator.py":
             with served(python) as port:
-                yield name, cost([*command, "--port", str(port)], rows, runs)
+                yield name, milliseconds([*command, "--port", str(port)], rows, runs)
         else:
-            yield name, cost(command, rows, runs)
+            yield name, milliseconds(command, rows, runs)
 
 
 def main() -> None:

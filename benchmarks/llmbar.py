@@ -54,9 +54,10 @@ class Recorded:
         """Do nothing: there is no device."""
 
 
-def rows(name: str, model: str) -> list[dict[str, Any]]:
-    """Give the records of a model on a set."""
-    told: list[dict[str, Any]] = orjson.loads((DATA / name / "evaluators" / model / "Vanilla/result.json").read_bytes())
+def rows(name: str, model: str, evaluator: str = "Vanilla") -> list[dict[str, Any]]:
+    """Give the records of a model on a set, by the letter alone ("Vanilla") or after an explanation ("Swap")."""
+    file = DATA / name / "evaluators" / model / evaluator / "result.json"
+    told: list[dict[str, Any]] = orjson.loads(file.read_bytes())
     return told
 
 

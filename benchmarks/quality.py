@@ -9,7 +9,6 @@ others only the scores were seen.
 """
 
 import csv
-import math
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -22,6 +21,7 @@ import polars as pl
 from filters.language import LANGUAGES, probabilities
 from filters.private import KINDS, spans
 from filters.refusal import refusals
+from judges.agreement import wilson
 from schemas.tables import SAMPLES
 
 DATA = Path(os.environ.get("GRISTMILL_DATA", "../shared/data"))
@@ -37,14 +37,10 @@ CHOSEN_ON = MODELS[0]
 REFUSED = {"2_full_refusal", "3_partial_refusal"}
 
 
-def wilson(right: int, of: int) -> str:
+def share(right: int, of: int) -> str:
     """Give a share with its 95 % interval (Wilson 1927)."""
-    if not of:
-        return "-"
-    z, share = 1.959964, right / of
-    middle = (share + z * z / (2 * of)) / (1 + z * z / of)
-    half = z * math.sqrt(share * (1 - share) / of + z * z / (4 * of * of)) / (1 + z * z / of)
-    return f"{share:.3f} ({middle - half:.3f} to {middle + half:.3f}), {right} of {of}"
+    told = wilson(right, of)
+    return f"{right / of:.3f} ({told[0]:.3f} to {told[1]:.3f}), {right} of {of}" if told else "-"
 
 
 def languages() -> Iterator[str]:
@@ -55,8 +51,8 @@ def languages() -> Iterator[str]:
         best = probabilities(pl.Series(lines)).argmax(axis=1)
         hits = sum(LANGUAGES[place] == file.stem for place in best)
         total, right = total + len(lines), right + hits
-        yield f"language {file.stem:34} accuracy  {wilson(hits, len(lines))}"
-    yield f"language {'all':34} accuracy  {wilson(right, total)}"
+        yield f"language {file.stem:34} accuracy  {share(hits, len(lines))}"
+    yield f"language {'all':34} accuracy  {share(right, total)}"
 
 
 def personal() -> Iterator[str]:
@@ -72,8 +68,8 @@ def personal() -> Iterator[str]:
         told.update((span[2], "right" if _meets(span, wanted) else "false") for span in found)
     for kind in CLAIMED.values():
         hit, missed, right, false = (told[kind, name] for name in ("hit", "missed", "right", "false"))
-        yield f"personal data {kind:29} recall    {wilson(hit, hit + missed)}"
-        yield f"personal data {kind:29} precision {wilson(right, right + false)}"
+        yield f"personal data {kind:29} recall    {share(hit, hit + missed)}"
+        yield f"personal data {kind:29} precision {share(right, right + false)}"
     yield f"personal data not claimed: {', '.join(f'{kind} {count}' for kind, count in other.most_common())}"
 
 
@@ -97,7 +93,7 @@ def refused() -> Iterator[str]:
         for group in [[model] for model in MODELS] + [tested, list(MODELS)]:
             for labeller in ("rule", "GPT-4", "string match"):
                 right, rows = sum(hits[model, task, labeller] for model in group), sum(count[model] for model in group)
-                yield f"refuses {task:7} {' + '.join(group):34} {labeller:13} {wilson(right, rows)}"
+                yield f"refuses {task:7} {' + '.join(group):34} {labeller:13} {share(right, rows)}"
 
 
 def _labels(model: str) -> tuple[list[str], dict[str, list[str]]]:

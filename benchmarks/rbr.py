@@ -100,6 +100,8 @@ def classes(rules: Rules, train: Sequence[Row], test: Sequence[Row], graded: dic
     print(f"\n{'class, by response type':40} {'rows':>6} {'base rate':>9} {'accuracy':>8}")
     for kind in rules.classes:
         rows = [at for at, row in enumerate(test) if row["response_type"] == kind and len(gold[id(row)]) == 1]
+        if not rows:
+            continue
         truth = [gold[id(test[at])] for at in rows]
         said = [classes_of(rules, kind, {name: values[at] for name, values in graded.items()}) for at in rows]
         learned = Counter(gold[id(row)][0] for row in train if row["response_type"] == kind and gold[id(row)])

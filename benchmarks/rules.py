@@ -8,13 +8,13 @@ of the whole process, children too; medians of `--runs`.
 
 import argparse
 import os
-import resource
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
+
+from benchmarks.cost import cost
 
 RUNNERS = Path(os.environ.get("GRISTMILL_PEERS", "../shared/peers/runners"))
 PEERS = {  # name: the variable that names its Python, its runner, the runner's arguments
@@ -56,22 +56,12 @@ def ours(workload: str) -> tuple[int, int]:
     return samples.height, values.select(pl.all_horizontal(bounds).fill_null(value=True).sum()).item()
 
 
-def spent(command: list[str], folder: str) -> float:
-    """Run a command to its end and give its CPU seconds, its children's among them."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run(command, check=False, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd=folder)  # noqa: S603
-    if done.returncode:
-        sys.exit(f"{' '.join(command)} failed: {done.stderr.decode()[-2000:]}")
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-
-
 def speeds(workload: str, limit: int, runs: int) -> Iterator[tuple[str, float | None]]:
     """Give rows a CPU second of ours and of the peers, medians of `runs`; null for a peer that isn't there."""
     with Path(workload).open("rb") as lines:
         rows = sum(1 for _ in lines)
     own = [sys.executable, "-m", "benchmarks.rules", "--ours", workload]
-    yield "gristmill, six rules", rows / median(spent(own, ".") for _ in range(runs))
+    yield "gristmill, six rules", rows / median(cost(own).seconds for _ in range(runs))
     for name, (variable, runner, arguments) in PEERS.items():
         python = os.environ.get(variable)
         if not python:
@@ -88,7 +78,7 @@ def speeds(workload: str, limit: int, runs: int) -> Iterator[tuple[str, float | 
         ]
         with tempfile.TemporaryDirectory() as folder:
             (Path(folder) / "out").mkdir()
-            yield name, limit / median(spent(command, folder) for _ in range(runs))
+            yield name, limit / median(cost(command, folder).seconds for _ in range(runs))
 
 
 def main() -> None:

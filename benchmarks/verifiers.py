@@ -26,7 +26,7 @@ from typing import Any, cast
 import orjson
 
 from benchmarks.ifeval import replies
-from benchmarks.quality import wilson
+from benchmarks.quality import share
 from judges import checks, sandbox
 from judges.code import passes
 from judges.ifeval import followed, follows
@@ -185,8 +185,8 @@ def labels() -> Iterator[str]:
             continue
         count = Counter((bool(row["label"]), score) for row, score in zip(rows, scores, strict=True))
         wrong = sum(bool(row["label"]) is False for row in rows)
-        yield f"{name:42} false positives {wilson(count[False, 1.0], wrong)}"
-        yield f"{'':42} false negatives {wilson(count[True, 0.0], len(rows) - wrong)}"
+        yield f"{name:42} false positives {share(count[False, 1.0], wrong)}"
+        yield f"{'':42} false negatives {share(count[True, 0.0], len(rows) - wrong)}"
         yield f"{'':42} without a verdict {sum(score is None for score in scores)}"
 
 

@@ -52,7 +52,7 @@ def _by_group(
     return sums, counts
 
 
-def wilson(hits: int, rows: int) -> tuple[float, float] | None:
+def wilson(hits: float, rows: int) -> tuple[float, float] | None:
     """Give the 95 % interval of a fraction, null without rows; of none of 50 it is not 0 to 0.
 
     Source: Wilson 1927, Probable Inference, the Law of Succession, and Statistical Inference.

@@ -1,6 +1,8 @@
-"""The verifier that each sample brings itself."""
+"""The verifier that each sample brings itself, in a recipe and in a trainer."""
 
+from collections.abc import Callable, Sequence
 from functools import cache
+from typing import Any, cast
 
 import orjson
 
@@ -38,3 +40,24 @@ def _verifier(check: str) -> Verifier:
     if not isinstance(verifier, Verifier):
         raise PartError([f"{use} is no verifier"])
     return verifier
+
+
+def reward_function(*, default: str = "judges.math:final_answer") -> Callable[..., list[float | None]]:
+    """Give the reward function for TRL's GRPO and RLOO trainers on the layout `grpo`: a verifier's score, else null.
+
+    A row is verified by its own `check`, without one by the part `default` against its `reference`. What is null has no
+    verdict, which TRL leaves out of the reward and does not take for 0.
+    """
+    other = load(default, {})()
+
+    def verified(
+        completions: Sequence[Any], check: Sequence[str | None], reference: Sequence[str | None], **_more: Any
+    ) -> list[float | None]:
+        scores = []
+        for told, named, gold in zip(completions, check, reference, strict=True):
+            text = told if isinstance(told, str) else told[-1]["content"]
+            sample = cast("Sample", {"check": named, "reference": gold})
+            scores.append((other if named is None else own()).verify(text, sample).score)
+        return scores
+
+    return verified

@@ -1,8 +1,10 @@
 """The meta-judge: several judgments of one reply, and a judge of judgments that says which of them counts."""
 
 import itertools
+import json
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import orjson
@@ -15,6 +17,9 @@ from schemas.tables import Sample
 from schemas.verdicts import Query, ReplyJudge, Verdict
 
 OPTIONS = ("A", "B")
+VERDICTS = [*map(str, range(1, 10)), "yes", "no"]
+POSSIBLE = [*VERDICTS, *(json.dumps({"reason": " ".join(["reason"] * 40), "verdict": one}) for one in VERDICTS)]
+ANY: Sample = {"id": "", "prompt": [], "reply": None, "reference": "", "check": None, "replies": None}
 POINT = 0.5  # of Elo: ratings nearer than that are equal but for rounding
 
 
@@ -82,7 +87,19 @@ def best_judgment(
         ]
         return [_topmost([verdict.score or 0.0 for _, verdict in found], battles, answers)]
 
-    return ReplyJudge(ask, read)
+    @cache
+    def readable() -> list[str]:
+        return [text for text in POSSIBLE if _is_read(inner, text)] or POSSIBLE
+
+    def suppose(at: int) -> str:
+        return readable()[at % len(readable())]
+
+    return ReplyJudge(ask, read, suppose=suppose, revision=inner.revision, base=inner.base)
+
+
+def _is_read(judge: ReplyJudge, text: str) -> bool:
+    (verdict,) = judge.read(ANY, [""], [Reply("", text)])
+    return verdict.score is not None
 
 
 def _topmost(scores: Sequence[float], battles: Sequence[Battle], answers: tuple[str | None, ...]) -> Verdict:

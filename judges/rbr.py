@@ -10,6 +10,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from judges.propositions import HARD, SOFT, probability, question
+from judges.reward import scored
 from schemas.chats import content_id
 from schemas.engines import Reply
 from schemas.parts import PartError, nearest
@@ -18,6 +19,7 @@ from schemas.verdicts import Query, ReplyJudge, Verdict
 
 Literals = dict[str, bool]  # propositions or derived ones, all of which are as said
 HALF = 0.5
+GIVEN = "given"  # the rows told what the reward model says, and not which it is
 
 
 class Rules(BaseModel):
@@ -96,16 +98,27 @@ def classes_of(rules: Rules, kind: str, propositions: Mapping[str, float]) -> li
     return [name for name in rules.order if name in rules.classes[kind] and told[name] == 1]
 
 
-def reward(*, rules: str, weights: str, response_type: str | None = None, soft: bool = True) -> ReplyJudge:
-    """Give the sum of the weights of what is true of a reply, each times how likely it is.
+def reward(
+    *,
+    rules: str,
+    weights: str,
+    response_type: str | None = None,
+    soft: bool = True,
+    reward_model: str | list[str] | None = None,
+) -> ReplyJudge:
+    """Give the sum of the weights of what is true of a reply, each times how likely it is, and of the reward model.
 
     Every proposition of the file `rules` is asked by itself; `weights` is the file that the fit wrote. The response
     type is `response_type`, or the sample's `reference` where none is given. No verdict: a sample whose type the rules
     don't know, a proposition that was not answered. `soft` false reads yes or no instead of their log-probabilities.
-    Raises `PartError` for weights that were fitted under other rules.
+    `extracted` is the class and how likely each proposition is.
+    `reward_model` names the checkpoint, or several (then their mean), that the weights were fitted on top of.
+    Source: arXiv 2411.01111, whose total reward it is.
+    Raises `PartError` for weights that were fitted under other rules, or on top of another reward model.
     """
     known = read_rules(rules)
-    fitted = _weights(weights, known)
+    base = None if reward_model is None else scored(model=reward_model)
+    fitted = _weights(weights, known, None if base is None else base.revision)
     sampling = SOFT if soft else HARD
     if response_type is not None and response_type not in fitted:
         raise PartError([f"response_type is {response_type!r}{nearest(response_type, fitted)}"])
@@ -123,7 +136,7 @@ def reward(*, rules: str, weights: str, response_type: str | None = None, soft: 
         each = len(known.propositions)
         return [_verdict(known, kind, fitted[kind], replies[at * each : (at + 1) * each]) for at in range(len(texts))]
 
-    return ReplyJudge(ask, read)
+    return ReplyJudge(ask, read, revision=content_id(known.key, fitted), base=base)
 
 
 def _kind(sample: Sample, response_type: str | None) -> str:
@@ -137,7 +150,7 @@ def _verdict(rules: Rules, kind: str, weights: Mapping[str, float], replies: Seq
     if len(said) < len(graded):
         missing = ", ".join(name for name, value in graded.items() if value is None)
         return Verdict(None, "unparsed", f"neither yes nor no: {missing}", answers=answers)
-    held = ", ".join(classes_of(rules, kind, said)) or "no class"
+    held = orjson.dumps({"class": ", ".join(classes_of(rules, kind, said)) or None, "propositions": said}).decode()
     return Verdict(weighted(truths(rules, kind, said), weights), extracted=held, answers=answers)
 
 
@@ -146,7 +159,7 @@ def weighted(features: Mapping[str, float], weights: Mapping[str, float], reward
     return reward_model + sum(weights[name] * value for name, value in features.items())
 
 
-def _weights(file: str, rules: Rules) -> dict[str, dict[str, float]]:
+def _weights(file: str, rules: Rules, reward_model: str | None) -> dict[str, dict[str, float]]:
     try:
         told = orjson.loads(Path(file).read_bytes())
         fitted = {kind: one["weights"] for kind, one in told["types"].items()}
@@ -154,4 +167,9 @@ def _weights(file: str, rules: Rules) -> dict[str, dict[str, float]]:
         raise PartError([f"{file}: no weights can be read from it: {error!r}"]) from error
     if told.get("rules") != rules.key:
         raise PartError([f"{file}: its weights were fitted under other rules; fit them anew"])
+    under = told.get("reward_model")
+    if under not in {reward_model, GIVEN}:
+        has, wanted = ("no reward model" if one is None else f"the reward model {one}" for one in (under, reward_model))
+        how = "name it as `reward_model`" if reward_model is None else "fit them with ./mill weigh --reward-model"
+        raise PartError([f"{file}: its weights were fitted on top of {has}, and here is {wanted}: {how}"])
     return fitted

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
-from judges.rbr import Rules, classes_of, truths
+from judges.rbr import GIVEN, Rules, classes_of, truths
 from schemas.chats import content_id
 from schemas.errors import InputError
 
@@ -102,13 +102,21 @@ def _ordered(gaps: Floats) -> float | None:
     return float((gaps > 0).mean()) if len(gaps) else None
 
 
-def fit_file(rules: Rules, rows: Sequence[Mapping[str, Any]], to: Path, *, seed: int = 0) -> dict[str, Any]:
+def fit_file(
+    rules: Rules, rows: Sequence[Mapping[str, Any]], to: Path, *, seed: int = 0, reward_model: str | None = None
+) -> dict[str, Any]:
     """Fit the weights of each response type and write them, with the hashes of rules and data; gives what it wrote.
 
     A row holds `prompt`, `response_type`, `propositions` (each true, false or a probability) and, where there is one,
-    `reward_model`. Rows of no class, or of several, are counted and left out; so are types without a pair.
+    `reward_model`, what the reward model of that revision says, or one that is not known. Rows of no class, or of
+    several, are counted and left out; so are types without a pair.
+    Raises `InputError` where the reward model has scored some rows and not others.
     """
+    scored = sum(row.get("reward_model") is not None for row in rows)
+    if scored not in {0, len(rows)}:
+        raise InputError(f"{scored} of {len(rows)} rows hold `reward_model`: it is to be in all or in none of them")
     told: dict[str, Any] = {"rules": rules.key, "data": content_id(list(rows)), "seed": seed, "types": {}}
+    told["reward_model"] = (reward_model or GIVEN) if scored else None
     told |= {"unclassed": 0, "without_pairs": []}
     by_kind: dict[str, list[Graded]] = {kind: [] for kind in rules.classes}
     for row in rows:
@@ -118,8 +126,8 @@ def fit_file(rules: Rules, rows: Sequence[Mapping[str, Any]], to: Path, *, seed:
             told["unclassed"] += 1
             continue
         features = list(truths(rules, kind, said).values())
-        rank, scored = rules.order.index(held[0]), float(row.get("reward_model") or 0.0)
-        by_kind[kind].append(Graded(content_id(row["prompt"]), features, rank, scored))
+        rank, under = rules.order.index(held[0]), float(row.get("reward_model") or 0.0)
+        by_kind[kind].append(Graded(content_id(row["prompt"]), features, rank, under))
     for kind, graded in by_kind.items():
         try:
             told["types"][kind] = _told(rules.features(kind), fit(graded, seed=seed))

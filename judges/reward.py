@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from schemas.chats import Chat, content_id
+from schemas.chats import Chat, Message, content_id
 from schemas.errors import EngineError
 from schemas.tables import Sample
 from schemas.verdicts import BatchVerifier, Verdict
@@ -32,7 +32,9 @@ def scored(
     scorers = [Scorer(path, revision, batch, max_length) for path in paths]
 
     def verify(rows: Sequence[tuple[str, Sample]]) -> list[Verdict]:
-        chats: list[Chat] = [[*one["prompt"], {"role": "assistant", "content": text}] for text, one in rows]
+        chats: list[Chat] = [
+            [*map(_plain, one["prompt"]), {"role": "assistant", "content": text}] for text, one in rows
+        ]
         made = []
         for scorer in scorers:  # one after the other: the device holds one
             made.append(scorer(chats))
@@ -44,6 +46,11 @@ def scored(
             scorer.close()
 
     return BatchVerifier(verify, content_id(*(scorer.revision for scorer in scorers)), close)
+
+
+def _plain(message: Message) -> Message:
+    """Leave out a null under `tool_calls`, by which some chat templates take a turn for a call."""
+    return message if message.get("tool_calls") else {"role": message["role"], "content": message["content"]}
 
 
 def _verdict(scores: Sequence[float | None], max_length: int) -> Verdict:
@@ -98,6 +105,9 @@ class Scorer:
         if self._loaded is None:
             import torch
             from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
+            from transformers.utils.logging import disable_progress_bar
+
+            disable_progress_bar()  # type: ignore[no-untyped-call] # a run says itself how far it is
 
             revision = {} if Path(self.path).is_dir() else {"revision": self.hub_revision}
             try:

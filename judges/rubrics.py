@@ -14,6 +14,7 @@ from schemas.verdicts import Query, ReplyJudge, Verdict
 
 OPTIONS = ("yes", "no")
 HEAVIEST = 1_000.0
+CRITERION_WORDS = 12  # of a criterion that is not written yet
 
 
 class Criterion(TypedDict):
@@ -69,7 +70,11 @@ def weighted(
             return [Verdict(None, "error", f"the rubric in the sample's check can't be read: {sample['check']!r:.200}")]
         return [_sum(criteria, [shares(reply, OPTIONS, answer) for reply in said[needed:]], answers)]
 
-    return ReplyJudge(ask, read)
+    def suppose(_at: int) -> str:
+        words = " ".join(["criterion"] * CRITERION_WORDS)
+        return json.dumps({"rubric": [{"criterion": f"{words} {one}", "weight": 1} for one in range(most)]})
+
+    return ReplyJudge(ask, read, suppose=suppose if write and not rubric else None)
 
 
 def criteria_of(told: Any) -> list[Criterion] | None:

@@ -5,7 +5,6 @@
 
 import argparse
 import json
-from math import sqrt
 from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
@@ -13,6 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from transformers import AutoModelForCausalLM, PreTrainedModel, PreTrainedTokenizerFast
 
+from judges.agreement import wilson
 from judges.pairwise import question
 from models.make_data import pair_of
 from models.puzzles import FAMILIES, LEAD_IN, Task, draw
@@ -32,7 +32,7 @@ class Share(NamedTuple):
 
     def __str__(self) -> str:
         """Give the share with its 95 % Wilson interval, in per cent."""
-        low, high = interval(self.right, self.of)
+        low, high = wilson(self.right, self.of) or (0.0, 1.0)
         return f"{100 * self.right / self.of:.1f} % ({100 * low:.1f} to {100 * high:.1f})"
 
 
@@ -124,14 +124,6 @@ def is_right(task: Task, reply: str) -> bool:
     if "count" in asked:
         return bool(len(reply.split()) == asked["count"])
     return reply.endswith(str(asked["mark"])) and reply != asked["mark"]
-
-
-def interval(right: int, of: int) -> tuple[float, float]:
-    """Give the 95 % Wilson score interval of a share."""
-    z = 1.96
-    centre = (right + z * z / 2) / (of + z * z)
-    half = z / (of + z * z) * sqrt(right * (of - right) / of + z * z / 4)
-    return centre - half, centre + half
 
 
 def table(found: dict[str, Measured]) -> str:

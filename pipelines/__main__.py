@@ -7,11 +7,12 @@ from typing import Annotated
 
 from cyclopts import App, Parameter, validators
 
-from pipelines import ledgers
+from pipelines import ledgers, reviews
 from schemas.errors import GristmillError
 
 app = App(name="mill", help="Turn raw instruction data into SFT and preference datasets people can trust.")
 app.command(ledgers.app)
+app.command(reviews.app)
 Json = Annotated[bool, Parameter(help="Print the summary as JSON on standard output.", negative=())]
 Out = Annotated[Path, Parameter(help="The folder that runs, their stages and the ledger are kept in.")]
 
@@ -167,7 +168,8 @@ def calibrate(
     Parameters
     ----------
     human
-        A CSV file: candidate_id, or a_id and b_id; the person's verdict; person, where there are several.
+        A CSV file: candidate_id, or a_id and b_id; the person's verdict; person, where there are several. Or `review`:
+        what was said of this recipe's runs on the page of ./mill review.
     least
         The score from which a reply counts as good, where people said good or bad.
     trusted
@@ -224,15 +226,85 @@ def probe(
 
 
 @app.command
-def weigh(rules: Path, graded: Path, to: Path, *, seed: int = 0, json: Json = False) -> None:
-    """Fit the weights of rule-based rewards to graded replies, and write them to a file that a recipe names."""
+def weigh(
+    rules: Path,
+    graded: Path,
+    to: Path,
+    *,
+    seed: int = 0,
+    reward_model: list[str] | None = None,
+    json: Json = False,
+) -> None:
+    """Fit the weights of rule-based rewards to graded replies, and write them to a file that a recipe names.
+
+    Parameters
+    ----------
+    reward_model
+        A reward model's checkpoint, or several: the weights are fitted on top of what it says of the lines' replies.
+    """
     import orjson
 
     from pipelines.weigh import weigh as fit
     from pipelines.weigh import words
 
-    told = fit(rules, graded, to, seed=seed)
+    told = fit(rules, graded, to, seed=seed, reward_model=reward_model or ())
     print(orjson.dumps(told, option=orjson.OPT_INDENT_2).decode() if json else words(told))
+
+
+@app.command
+def publish(
+    name: str,
+    *,
+    to: str,
+    version: str | None = None,
+    public: Annotated[bool, Parameter(negative=())] = False,
+    pr: Annotated[bool, Parameter(negative=())] = False,
+    license: str | None = None,  # noqa: A002 - the option's name
+    license_reason: str | None = None,
+    despite: str | None = None,
+    leave_out: Annotated[bool, Parameter(negative=())] = False,
+    out: Out = Path("runs"),
+    json: Json = False,
+) -> None:
+    """Publish a recipe's newest run: its datasets, card, recipe and lock, checked, in one visible step; private first.
+
+    Parameters
+    ----------
+    name
+        The recipe's name, or a run's folder.
+    to
+        org/name on the hub, a folder (path/ or ./path), or s3://bucket/prefix.
+    version
+        v1.2 or the like; the next by itself where left out.
+    public
+        Make the dataset on the hub public once all of it is there.
+    pr
+        Propose it as a pull request instead.
+    license
+        The dataset's licence, where the sources' own leave none; with --license-reason, which the card gives.
+    despite
+        The reason to publish in spite of what the checks found; the card gives it. Secrets are never published.
+    leave_out
+        Leave out the rows in which a secret or personal data was found.
+    """
+    from pipelines.licences import stated
+    from pipelines.publish import publish as put
+    from pipelines.publish import words
+
+    folder = Path(name) if (Path(name) / "summary.json").is_file() else finished(name, out)
+    licence = stated(license, license_reason)
+    told = put(folder, to, version=version, public=public, pr=pr, licence=licence, despite=despite, leave_out=leave_out)
+    print(_as_json(told) if json else words(told))
+
+
+@app.command
+def unpublish(to: str, *, version: str, reason: str, json: Json = False) -> None:
+    """Withdraw a published version with a reason: its data and tag are removed, and the card says why."""
+    from pipelines.publish import unpublish as withdraw
+    from pipelines.publish import words
+
+    told = withdraw(to, version, reason)
+    print(_as_json(told) if json else words(told))
 
 
 def finished(name: str, out: Path) -> Path:

@@ -10,11 +10,12 @@ import polars as pl
 
 from judges.agreement import Mean, alpha, kappa, mean, trusted_from
 from pipelines.curate import names
-from pipelines.labels import Labels, in_order, read_labels, settled
+from pipelines.labels import Labels, in_order, settled
 from pipelines.opened import Run
+from pipelines.review.labels import labelled
 from pipelines.score import judging_code, prompts_of
 from pipelines.sections import JudgePart
-from pipelines.store import MANIFEST, part_version, sha256, write_bytes
+from pipelines.store import MANIFEST, part_version, write_bytes
 from schemas.chats import content_id
 from schemas.engines import Engine
 from schemas.errors import InputError, RecipeError
@@ -202,17 +203,18 @@ def calibrate(
     A card lies in the run's folder, and where a recipe that demands one looks for it. Raises `InputError` where no
     label is of anything that a judge judged.
     """
-    labels = read_labels(human)
+    told, digest = labelled(human, folder)
     parts = dict(zip(names(run.recipe.judges), run.recipe.judges, strict=True))
     known = [one for one in judged(folder) if one.name in parts and judge in {None, one.name}]
     cards = []
     for one in known:
         engines = [run.engine(name) for name in parts[one.name].asks]
-        if one.pairs != (len(labels.ids) > 1) or one.rows.join(labels.rows, on=labels.ids, how="semi").is_empty():
+        labels = next((which for which in told if one.pairs == (len(which.ids) > 1)), None)
+        if labels is None or one.rows.join(labels.rows, on=labels.ids, how="semi").is_empty():
             continue
         _unchanged(run, folder, one.name, parts[one.name], engines)
         own = family or (family_of(engines[0].model) if len(engines) == 1 else None)
-        found = {"id": judge_id(parts[one.name], engines), "labels": sha256(human)}
+        found = {"id": judge_id(parts[one.name], engines), "labels": digest}
         found |= card(one, labels, least=least, trusted=trusted, family=own)
         content = orjson.dumps(found, option=orjson.OPT_INDENT_2)
         for file in (card_file(run.out, found["id"]), folder / CARDS / f"{one.name.replace(':', '.')}.json"):

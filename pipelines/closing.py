@@ -102,6 +102,17 @@ def _rise(evaluation: dict[str, Any]) -> list[str]:
     return [f"pass@1 {' -> '.join(told)}"] if told else []
 
 
+def reviewed(told: dict[str, Any]) -> str:
+    """Give what people's reviews changed of a selection in one sentence."""
+    changed = (
+        f"{number(told['flipped'])} pairs flipped and {number(told['removed'])} removed, "
+        f"{number(told['sft_removed'])} SFT rows removed"
+    )
+    same = f"{number(told['confirmed'])} pairs and {number(told['sft_confirmed'])} SFT rows confirmed"
+    rest = f"{number(told['split'])} without a majority left as they were, {number(told['not_picked'])} not picked"
+    return f"reviews by {number(len(told['people']))} people: {changed}; {same}; {rest}"
+
+
 def closing_words(summary: dict[str, Any]) -> str:
     """Give the end of a run as plain text: rows at every stage, requests, judges, pass@1, seconds, and the folders."""
     lines = [
@@ -111,6 +122,7 @@ def closing_words(summary: dict[str, Any]) -> str:
         "",
         _requests(summary["requests"]),
         *(_judge(name, judge) for name, judge in summary["judges"].items()),
+        *([reviewed(summary["reviews"])] if summary.get("reviews") else []),
         *_evaluation(summary["evaluation"]),
         f"time: {duration(sum(summary['seconds'].values()))} in all stages, counting those that were used again",
         "",

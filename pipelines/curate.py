@@ -4,7 +4,7 @@ A measurement is stored apart from its bounds: changing a bound measures nothing
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from generators.ledger import Ledger
 from pipelines.measure import Measuring, embedded, measure_all
 from pipelines.recipe import numbered
 from pipelines.sections import FilterPart, Part
-from pipelines.store import Stored, Writer, code_version, once, part_version, read_table, shards
+from pipelines.store import Stored, Writer, code_version, once, opened, part_version, read_table, shards
 from schemas.rules import MATCHES, MatchRule, PickRule, VectorRule
 from schemas.tables import DROPPED, EDITS, SAMPLES, check
 
@@ -127,24 +127,30 @@ def _paid(measured: Mapping[str, Stored]) -> dict[str, int]:
 
 def values_of(curated: Stored) -> dict[str, pl.DataFrame]:
     """Give by rule's name `VALUES`, or `MATCHES`, of a finished curation."""
-    from pipelines.store import opened
+    return {name: pl.concat(values) for name, values in values_by_shard(curated).items()}
 
-    orders = read_table(curated, "orders", ORDERS)
-    found: dict[str, pl.DataFrame] = {}
+
+def values_by_shard(curated: Stored) -> dict[str, Iterator[pl.DataFrame]]:
+    """Give by rule's name what it measured, a shard at a time."""
+    found: dict[str, Iterator[pl.DataFrame]] = {}
     for rule in curated.facts["rules"]:
         name, kind = rule["rule"], rule["kind"]
         if kind == "pick":
-            found[name] = orders.filter(pl.col("rule") == name).select(*VALUES)
+            found[name] = _orders_of(curated, name)
         else:
             stored = opened(curated.folder.parent / curated.facts["measured"][name], reused=True)
-            found[name] = read_table(stored, "values", MATCHES if kind == "match" else VALUES)
+            found[name] = iter(shards(stored, "values", MATCHES if kind == "match" else VALUES))
     return found
+
+
+def _orders_of(curated: Stored, rule: str) -> Iterator[pl.DataFrame]:
+    for shard in shards(curated, "orders", ORDERS):
+        yield shard.filter(pl.col("rule") == rule).select(*VALUES)
 
 
 def write_kept_index(folder: Path, to: Path) -> int:
     """Write the index of the kept samples of the finished run in `folder`; gives the texts in it."""
     from filters.index import write_index
-    from pipelines.store import opened
 
     summary = orjson.loads((folder / "summary.json").read_bytes())
     curated = opened(folder.resolve().parent / "stages" / summary["stages"]["curate"], reused=True)

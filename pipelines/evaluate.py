@@ -1,6 +1,7 @@
 """What a model can do on held-out tasks: pass@1 with its interval."""
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable
 from math import sqrt
 from pathlib import Path
 from statistics import fmean, stdev
@@ -78,14 +79,15 @@ def pass_at_1(scores: pl.DataFrame) -> dict[str, Any]:
     return {"pass@1": mean, "interval": held, "tasks": len(means), "unscored": scores.height - scored.height}
 
 
-def mean_interval(values: Sequence[float]) -> tuple[float | None, list[float] | None]:
+def mean_interval(values: Iterable[float]) -> tuple[float | None, list[float] | None]:
     """Give the mean of independent values and its 95 % normal interval; null where there are too few."""
-    if not values:
+    counts = Counter(values)
+    if not counts:
         return None, None
-    mean = fmean(values)
-    if len(values) < 2:  # noqa: PLR2004 - a spread needs two
+    mean = fmean(counts.elements())
+    if counts.total() < 2:  # noqa: PLR2004 - a spread needs two
         return mean, None
-    half = Z95 * stdev(values) / sqrt(len(values))
+    half = Z95 * stdev(counts.elements()) / sqrt(counts.total())
     return mean, [mean - half, mean + half]
 
 

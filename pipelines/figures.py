@@ -1,53 +1,106 @@
-"""The figures of a run, counted from its tables: what the summary and the report tell."""
+"""The figures of a run, counted from its tables: what the summary and the report tell.
 
+Each kind is first counted, of some samples with all that is theirs; counts add up to those of all samples.
+"""
+
+from collections import Counter
 from typing import Any
 
 import polars as pl
 
 from pipelines.closing import of
 from pipelines.evaluate import mean_interval
+from schemas.rules import Shards
+
+EXAMPLES = 5
+
+Counts = Counter[Any]  # by name, or by name and what is counted apart
 
 
-def verifier_figures(scores: pl.DataFrame) -> dict[str, Any]:
+def apart(counts: Counts, name: str) -> dict[Any, Any]:
+    """Give what was counted under a name by what was counted apart, in order."""
+    found = {key[1]: count for key, count in counts.items() if isinstance(key, tuple) and key[0] == name}
+    return dict(sorted(found.items()))
+
+
+def ratio(part: float, whole: float) -> float | None:
+    """Give a fraction; null of nothing."""
+    return part / whole if whole else None
+
+
+def verdict_counts(scores: pl.DataFrame) -> Counts:
+    """Count a judge's rows, those with a score, those that pass, and the others by status."""
+    known = scores.filter(pl.col("score").is_not_null())
+    statuses = scores.filter(pl.col("score").is_null())["status"].value_counts()
+    counts: Counts = Counter({("status", status): count for status, count in statuses.iter_rows()})
+    counts.update(rows=scores.height, scored=known.height, passed=known.filter(pl.col("score") >= 1).height)
+    return counts
+
+
+def verifier_figures(scores: pl.DataFrame | Counts) -> dict[str, Any]:
     """Give a verifier's counts: scored, passed, and without a verdict by status."""
-    scored = scores.filter(pl.col("score").is_not_null())
-    others = scores.filter(pl.col("score").is_null())["status"].value_counts().sort("status")
+    counts = verdict_counts(scores) if isinstance(scores, pl.DataFrame) else scores
     return {
         "kind": "verifier",
-        "candidates": scores.height,
-        "scored": scored.height,
-        "passed": scored.filter(pl.col("score") >= 1).height,
-        "without_verdict": dict(others.iter_rows()),
+        "candidates": counts["rows"],
+        "scored": counts["scored"],
+        "passed": counts["passed"],
+        "without_verdict": apart(counts, "status"),
     }
 
 
-def judge_figures(comparisons: pl.DataFrame, verified: pl.DataFrame) -> dict[str, Any]:
-    """Give a pairwise judge's counts, its position bias, and its agreement with the verifiers.
-
-    `verified` is `candidate_id` and `score`. Agreement counts the pairs of one passing and one failing reply: the
-    fraction of single answers, over both orders, that name the passing one, with its 95 % interval over the pairs.
-    `first_slot` is the fraction of single answers that name the first place: 0.5 without bias.
-    """
+def comparison_counts(comparisons: pl.DataFrame, verified: pl.DataFrame) -> Counts:
+    """Count a pairwise judge's verdicts, its single answers, and those on pairs that the verifiers tell apart."""
+    counts = verdict_counts(comparisons)
     settled = comparisons.filter(pl.col("score").is_not_null())
     said = pl.concat([comparisons["a_first"], comparisons["b_first"]]).str.strip_chars().str.strip_suffix(".")
     slots = said.filter(said.is_in(["A", "B"]))
     right = _single_answers(settled, verified)
-    agreement, interval = mean_interval(right["right"].to_list())
     reconciled = right.filter(pl.col("score") != 0)
+    counts.update(("right", value) for value in right["right"].to_list())
+    counts.update(
+        ties=settled.filter(pl.col("score") == 0).height,
+        answers=len(slots),
+        first=int((slots == "A").sum()),
+        reconciled=reconciled.height,
+        reconciled_right=int((reconciled["right"] > 0.5).sum()),  # noqa: PLR2004 - both orders name it, or one and a tie
+    )
+    return counts
+
+
+def judge_figures(comparisons: pl.DataFrame, verified: pl.DataFrame) -> dict[str, Any]:
+    """Give `pairwise_figures` of a judge's comparisons; `verified` is `candidate_id` and `score`."""
+    return pairwise_figures(comparison_counts(comparisons, verified))
+
+
+def pairwise_figures(counts: Counts) -> dict[str, Any]:
+    """Give a pairwise judge's counts, its position bias, and its agreement with the verifiers.
+
+    Agreement counts the pairs of one passing and one failing reply: the fraction of single answers, over both orders,
+    that name the passing one, with its 95 % interval over the pairs. `first_slot` is the fraction of single answers
+    that name the first place: 0.5 without bias.
+    """
+    right = Counter(apart(counts, "right"))
     return {
         "kind": "pairwise judge",
-        "comparisons": comparisons.height,
-        "ties": settled.filter(pl.col("score") == 0).height,
-        "without_verdict": dict(
-            comparisons.filter(pl.col("score").is_null())["status"].value_counts().sort("status").iter_rows()
-        ),
-        "first_slot": None if slots.is_empty() else (slots == "A").mean(),
-        "answers": len(slots),
-        "verified_pairs": right.height,
-        "agreement": agreement,
+        "comparisons": counts["rows"],
+        "ties": counts["ties"],
+        "without_verdict": apart(counts, "status"),
+        "first_slot": ratio(counts["first"], counts["answers"]),
+        "answers": counts["answers"],
+        "verified_pairs": right.total(),
+        **agreement(right),
+        "reconciled_pairs": counts["reconciled"],
+        "reconciled_agreement": ratio(counts["reconciled_right"], counts["reconciled"]),
+    }
+
+
+def agreement(right: Counter[float]) -> dict[str, Any]:
+    """Give the mean of how right each pair is, 0 to 1, with its 95 % interval."""
+    mean, interval = mean_interval(right.elements())
+    return {
+        "agreement": mean,
         "interval": None if interval is None else [max(interval[0], 0.0), min(interval[1], 1.0)],
-        "reconciled_pairs": reconciled.height,
-        "reconciled_agreement": None if reconciled.is_empty() else (reconciled["right"] > 0.5).mean(),  # noqa: PLR2004
     }
 
 
@@ -58,61 +111,89 @@ def _single_answers(settled: pl.DataFrame, verified: pl.DataFrame) -> pl.DataFra
         score, left_on="b_id", right_on="candidate_id", suffix="_b"
     )
     truth = (pl.col("verified") - pl.col("verified_b")).sign()
-    return both.filter(truth != 0).with_columns(right=(1 + pl.col("score") * truth) / 2).sort("sample_id", "a_id")
+    return both.filter(truth != 0).with_columns(right=(1 + pl.col("score") * truth) / 2)
 
 
-def preference_figures(preferences: pl.DataFrame) -> dict[str, Any]:
-    """Give the health of the pairs: lengths in characters, margins, and whether the generator gives the label away."""
-    chosen, rejected = (_text(preferences, side).str.len_chars() for side in ("chosen", "rejected"))
-    if preferences.is_empty():
+def counts_of(shards: Shards, by: list[str], name: str) -> pl.DataFrame:
+    """Count the rows of a table by columns; the counts are the column `name`."""
+    counts = pl.concat([shard.group_by(by).agg(pl.len().alias(name)) for shard in shards])
+    return counts.group_by(by).agg(pl.col(name).sum())
+
+
+def first_of_each(shards: Shards) -> pl.DataFrame:
+    """Give the first 5 rows by id of each `rule`."""
+    found: list[pl.DataFrame] = []
+    for shard in shards:
+        ordered = pl.concat([*found, shard]).sort("id")
+        found = [ordered.filter(pl.int_range(pl.len()).over("rule") < EXAMPLES)]
+    return found[0]
+
+
+PAIR = ("chosen_generator", "rejected_generator", "margin", "chosen_characters", "rejected_characters")
+
+
+def pairs_of(preferences: Shards) -> pl.DataFrame:
+    """Give of each pair what is counted: generators, margin, and the characters of both replies, some 20 bytes."""
+    lengths = [
+        pl.col(side).list.last().struct.field("content").str.len_chars().alias(f"{side}_characters")
+        for side in ("chosen", "rejected")
+    ]
+    names = [pl.col(f"{side}_generator").cast(pl.Categorical) for side in ("chosen", "rejected")]
+    return pl.concat([shard.with_columns(*lengths, *names).select(PAIR) for shard in preferences])
+
+
+def preference_figures(pairs: pl.DataFrame) -> dict[str, Any]:
+    """Give the health of `pairs_of`: lengths in characters, margins, whether the generator gives the label away."""
+    chosen, rejected = pairs["chosen_characters"], pairs["rejected_characters"]
+    if pairs.is_empty():
         return {"pairs": 0}
     generators = pl.concat(
         [
-            preferences.select(generator="chosen_generator", chosen=pl.lit(value=True)),
-            preferences.select(generator="rejected_generator", chosen=pl.lit(value=False)),
+            pairs.select(generator="chosen_generator", chosen=pl.lit(value=True)),
+            pairs.select(generator="rejected_generator", chosen=pl.lit(value=False)),
         ]
     )
-    shares = generators.group_by("generator").agg(chosen=pl.col("chosen").mean(), replies=pl.len()).sort("generator")
+    shares = generators.group_by("generator").agg(chosen=pl.col("chosen").mean(), replies=pl.len())
     return {
-        "pairs": preferences.height,
+        "pairs": pairs.height,
         "chosen_characters": chosen.mean(),
         "rejected_characters": rejected.mean(),
         "chosen_longer": (chosen > rejected).mean(),
         "same_length": (chosen == rejected).mean(),
-        "margins": dict(preferences["margin"].value_counts().sort("margin").cast({"margin": pl.String}).iter_rows()),
-        "generators": shares.to_dicts(),
-        "on_policy": (
-            (preferences["chosen_generator"] != "source") & (preferences["rejected_generator"] != "source")
-        ).mean(),
+        "margins": dict(pairs["margin"].value_counts().sort("margin").cast({"margin": pl.String}).iter_rows()),
+        "generators": shares.cast({"generator": pl.String}).sort("generator").to_dicts(),
+        "on_policy": ((pairs["chosen_generator"] != "source") & (pairs["rejected_generator"] != "source")).mean(),
     }
 
 
-def candidate_figures(candidates: pl.DataFrame, verified: pl.DataFrame) -> dict[str, Any]:
+def candidate_counts(candidates: pl.DataFrame, verified: pl.DataFrame) -> Counts:
+    """Count the candidates with a score by generator, and the prompts by how many of what was made for them passes."""
+    score = verified.select("candidate_id", "score").drop_nulls()
+    scored = candidates.select("id", "sample_id", "model").join(score, left_on="id", right_on="candidate_id")
+    passes = pl.col("score") >= 1
+    counts: Counts = Counter()
+    for model, replies, passed in scored.group_by("model").agg(pl.len(), passes.sum()).iter_rows():
+        counts.update({("replies", model): replies, ("passed", model): passed})
+    made = scored.filter(pl.col("model") != "source").group_by("sample_id").agg(none=(~passes).all(), all=passes.all())
+    counts.update(prompts=made.height, all_fail=int(made["none"].sum()), all_pass=int(made["all"].sum()))
+    return counts
+
+
+def candidate_figures(counts: Counts) -> dict[str, Any]:
     """Give how often candidates of each generator pass, and how many prompts have both passing and failing ones."""
-    scored = candidates.join(
-        verified.select("candidate_id", "score").drop_nulls(), left_on="id", right_on="candidate_id"
-    )
-    if scored.is_empty():
+    replies = apart(counts, "replies")
+    if not replies:
         return {}
-    by_model = scored.group_by("model").agg(passed=(pl.col("score") >= 1).mean(), replies=pl.len()).sort("model")
-    made = scored.filter(pl.col("model") != "source")
-    rates = made.group_by("sample_id").agg(rate=(pl.col("score") >= 1).mean())["rate"]
+    passed = apart(counts, "passed")
     return {
-        "by_generator": by_model.to_dicts(),
-        "prompts": len(rates),
-        "all_fail": (rates == 0).sum(),
-        "mixed": ((rates > 0) & (rates < 1)).sum(),
-        "all_pass": (rates == 1).sum(),
+        "by_generator": [
+            {"model": model, "passed": passed[model] / count, "replies": count} for model, count in replies.items()
+        ],
+        "prompts": counts["prompts"],
+        "all_fail": counts["all_fail"],
+        "mixed": counts["prompts"] - counts["all_fail"] - counts["all_pass"],
+        "all_pass": counts["all_pass"],
     }
-
-
-def reply_lengths(preferences: pl.DataFrame, side: str) -> pl.Series:
-    """Give the characters of the chosen or rejected replies."""
-    return _text(preferences, side).str.len_chars()
-
-
-def _text(preferences: pl.DataFrame, side: str) -> pl.Series:
-    return preferences.select(pl.col(side).list.last().struct.field("content"))["content"]
 
 
 UNCHECKED = {  # benchmark questions, by how a rule that can't look for them as for others does

@@ -9,84 +9,65 @@ from typing import Any
 import orjson
 import polars as pl
 
-from filters.split import VALUES
 from pipelines import figures, report
-from pipelines.curate import values_of
+from pipelines.counted import counted
+from pipelines.curate import values_by_shard
 from pipelines.evaluate import difference
-from pipelines.judge_figures import jury_figures, reply_judge_figures
 from pipelines.recipe import Recipe
-from pipelines.scored import verified
-from pipelines.store import Stored, code_version, read_table, sha256, write_bytes
+from pipelines.store import Stored, code_version, sha256, shards, write_bytes
 from schemas.chats import content_id
-from schemas.tables import (
-    CANDIDATES,
-    COMPARISONS,
-    DROPPED,
-    JUDGMENTS,
-    PREFERENCES,
-    QUARANTINED,
-    SAMPLES,
-    SCORES,
-    SFT,
-    plain_schema,
-)
+from schemas.rules import Shards
+from schemas.tables import DROPPED, PREFERENCES, QUARANTINED, SAMPLES, SFT, plain_schema
 
 LINKED = {
     "ingest": ["quarantined"],
     "grow": ["lineage", "unread"],
     "curate": ["kept", "dropped"],
     "generate": ["candidates"],
-    "select": ["sft", "preferences", "plain", "unpaired", "grpo", "leaked"],
+    "select": ["sft", "preferences", "plain", "unpaired", "grpo", "leaked", "overridden"],
 }
-CODE = tuple(f"pipelines.{module}" for module in ("folder", "figures", "report", "page", "charts", "closing", "trust"))
+ABOUT = ("source", "license", "id", "origin")
+LOOKS = ("folder", "counted", "figures", "judge_figures", "report", "page", "charts", "closing", "trust")
+CODE = tuple(f"pipelines.{module}" for module in LOOKS)
 TEMPLATES = Path(__file__).with_name("templates")
 
 
 @dataclass(frozen=True)
 class Tables:
-    """A run's tables as its figures and its report read them."""
+    """A run's tables as its report reads them, each a shard at a time and more than once."""
 
-    samples: pl.DataFrame
-    quarantined: pl.DataFrame
-    kept: pl.DataFrame
-    dropped: pl.DataFrame
-    candidates: pl.DataFrame
-    scores: pl.DataFrame
-    comparisons: pl.DataFrame
-    judgments: pl.DataFrame
-    sft: pl.DataFrame
-    preferences: pl.DataFrame
-    values: dict[str, pl.DataFrame]  # by rule: `id` and `value`, of the rules that have bounds
+    samples: Shards
+    quarantined: Shards
+    kept: Shards
+    dropped: Shards
+    sft: Shards
+    preferences: Shards
+    pairs: pl.DataFrame  # `figures.pairs_of` the preferences
+    values: dict[str, pl.DataFrame]  # by rule: `value`, of the rules that have bounds
 
 
 def tables_of(made: dict[str, Stored]) -> Tables:
-    """Read the tables of a finished run."""
-    scored = [stored for name, stored in made.items() if name.startswith("score ")]
+    """Give the tables of a finished run; a number a sample and rule is held, and some 20 bytes a pair."""
     curated, ingested, selected = made["curate"], made["ingest"], made["select"]
-    measured = made.get("grow") or made.get("edit") or ingested
+    bounded = {rule["rule"] for rule in curated.facts["rules"] if rule["kind"] != "match"}
+    values = {name: found for name, found in values_by_shard(curated).items() if name in bounded}
+    preferences = _plain_shards(selected, "preferences", PREFERENCES)
     return Tables(
-        samples=read_table(measured, "samples", SAMPLES),
-        quarantined=read_table(ingested, "quarantined", QUARANTINED),
-        kept=read_table(curated, "kept", SAMPLES),
-        dropped=read_table(curated, "dropped", DROPPED),
-        candidates=read_table(made["generate"], "candidates", CANDIDATES),
-        scores=pl.concat([pl.DataFrame(schema=SCORES), *(read_table(one, "scores", SCORES) for one in scored)]),
-        comparisons=pl.concat(
-            [pl.DataFrame(schema=COMPARISONS), *(read_table(one, "comparisons", COMPARISONS) for one in scored)]
-        ),
-        judgments=pl.concat(
-            [pl.DataFrame(schema=JUDGMENTS), *(read_table(one, "judgments", JUDGMENTS) for one in scored)]
-        ),
-        sft=_read_plain(selected, "sft", SFT),
-        preferences=_read_plain(selected, "preferences", PREFERENCES),
-        values={name: values for name, values in values_of(curated).items() if values.schema == VALUES},
+        samples=shards(made.get("grow") or made.get("edit") or ingested, "samples", SAMPLES, ABOUT),
+        quarantined=shards(ingested, "quarantined", QUARANTINED),
+        kept=shards(curated, "kept", SAMPLES, ABOUT),
+        dropped=shards(curated, "dropped", DROPPED),
+        sft=_plain_shards(selected, "sft", SFT, ABOUT[:2]),
+        preferences=preferences,
+        pairs=figures.pairs_of(preferences),
+        values={name: pl.concat(shard.select("value") for shard in found) for name, found in values.items()},
     )
 
 
-def _read_plain(stored: Stored, name: str, schema: pl.Schema) -> pl.DataFrame:
-    """Read a dataset whichever way its chats are laid out."""
+def _plain_shards(stored: Stored, name: str, schema: pl.Schema, columns: tuple[str, ...] = ()) -> Shards:
+    """Give a dataset whichever way its chats are laid out."""
     first = pl.read_parquet_schema(next(iter(sorted((stored.folder / name).rglob("*.parquet")))))
-    return read_table(stored, name, schema if first == schema else plain_schema(schema))
+    return shards(stored, name, schema if first == schema else plain_schema(schema), columns)
 
 
 def lay_out(
@@ -142,10 +123,11 @@ def _link_all(made: dict[str, Stored], work: Path) -> None:
 
 
 def _link(source: Path, target: Path) -> None:
-    shutil.copytree(source, target, copy_function=_link_file)
+    shutil.copytree(source, target, copy_function=link_file)
 
 
-def _link_file(source: str, target: str) -> None:
+def link_file(source: str, target: str) -> None:
+    """Put a hard link to a file at `target`, or a copy where the file system has none."""
     try:
         os.link(source, target)
     except OSError:  # another file system, or one without hard links
@@ -162,6 +144,8 @@ def _point(link: Path, version: str) -> None:
 def summarise(recipe: Recipe, folder: Path, made: dict[str, Stored], tables: Tables) -> dict[str, Any]:
     """Give the figures of a run: rows at every stage, requests, judges, preference health, evaluation, seconds."""
     curated = made["curate"].facts
+    scored = [stored for name, stored in made.items() if name.startswith("score ")]
+    candidates, judges = counted(made["curate"], made["generate"], scored)
     return {
         "name": recipe.name,
         "version": folder.name,
@@ -170,23 +154,25 @@ def summarise(recipe: Recipe, folder: Path, made: dict[str, Stored], tables: Tab
         "files": made["ingest"].facts["files"],
         "rows": {
             "read": made["ingest"].facts["rows"],
-            "quarantined": tables.quarantined.height,
+            "quarantined": made["ingest"].facts["rows"] - made["ingest"].facts["samples"],
             "new_prompts": made["grow"].facts["new"] if "grow" in made else 0,
-            "samples": tables.samples.height,
-            "dropped": tables.dropped.height,
-            "kept": tables.kept.height,
-            "candidates": tables.candidates.height,
-            "sft": tables.sft.height,
-            "preferences": tables.preferences.height,
+            "samples": curated["kept"] + curated["dropped"],
+            "dropped": curated["dropped"],
+            "kept": curated["kept"],
+            "candidates": made["generate"].facts["candidates"],
+            "sft": made["select"].facts["sft"],
+            "preferences": made["select"].facts["preferences"],
             "unpaired": made["select"].facts["unpaired"],
             "leaked": made["select"].facts["leaked"],
+            "overridden": made["select"].facts["overridden"],
         },
         "prompts": made["grow"].facts["methods"] if "grow" in made else [],
         "rules": curated["rules"],
         "requests": _requests(made),
-        "candidates": figures.candidate_figures(tables.candidates, verified(tables.scores)),
-        "judges": _judges(tables),
-        "preferences": figures.preference_figures(tables.preferences),
+        "candidates": candidates,
+        "judges": judges,
+        "preferences": figures.preference_figures(tables.pairs),
+        "reviews": made["select"].facts["reviews"],
         "training": [stored.facts for name, stored in made.items() if name.startswith("train ")],
         "evaluation": _evaluation(made),
         "edits": made["edit"].facts["edits"] if "edit" in made else {},
@@ -226,24 +212,6 @@ def flow(made: dict[str, Stored]) -> list[dict[str, Any]]:
     select = facts["select"]
     told.append(("select", candidates, {"SFT rows": select["sft"], "preference pairs": select["preferences"]}))
     return [{"stage": name, "before": before, "after": after} for name, before, after in told]
-
-
-def _judges(tables: Tables) -> dict[str, Any]:
-    spoken = set(tables.judgments["judge"])
-    by_verifier = tables.scores.filter(~pl.col("judge").is_in(spoken))
-    found: dict[str, Any] = {}
-    for (name,), scores in tables.scores.group_by(["judge"], maintain_order=True):
-        own = tables.judgments.filter(pl.col("judge") == name)
-        found[str(name)] = (
-            reply_judge_figures(scores, own, verified(by_verifier))
-            if name in spoken
-            else figures.verifier_figures(scores)
-        )
-    for (name,), comparisons in tables.comparisons.group_by(["judge"], maintain_order=True):
-        own = tables.judgments.filter(pl.col("judge") == name)
-        told = figures.judge_figures(comparisons, verified(by_verifier))
-        found[str(name)] = told | (jury_figures(own) if name in spoken else {})
-    return found
 
 
 def _evaluation(made: dict[str, Stored]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from generators.budget import Price
 from generators.ledger import ANSWERS, Ledger
 from generators.messages import messages, tools
 from pipelines.closing import NO_FIGURE, aligned, duration, number, visible
+from pipelines.grow import TRIES
 from pipelines.sections import EnginePart
 from pipelines.store import MANIFEST
 from schemas.engines import Engine, Request
@@ -123,15 +124,14 @@ def _notes(told: dict[str, Any]) -> list[str]:
         notes["<= rows: as many if what is not answered yet, or not compared, drops none"] = None
     for judge in told["in_rounds"] if told["to_ask"] else ():
         notes[f"{judge}: where it asks again because of an answer, that is not counted"] = None
-    if told["new_prompts"]:
-        notes[f"left out: {told['new_prompts']:,} new prompts, what writing them asks, and what is asked of them"] = (
-            None
-        )
-    return (
-        list(notes)
-        if told["to_ask"] or told["new_prompts"]
-        else ["every answer is in the ledger: nothing will be asked"]
-    )
+    for judge in told["supposed"] if told["to_ask"] else ():
+        notes[f"{judge}: what it asks because of an answer that is not known is counted at its most"] = None
+    if any(stage["to_ask"] for stage in told["stages"] if stage["stage"].startswith("grow ")):
+        notes[
+            "grow: estimated as if each answer not known yet could be read and repeated nothing, and no rule dropped "
+            f"its prompt; else up to {TRIES} times the requests"
+        ] = None
+    return list(notes) if told["to_ask"] else ["every answer is in the ledger: nothing will be asked"]
 
 
 def _grounds(model: dict[str, Any]) -> Iterator[str]:

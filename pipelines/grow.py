@@ -14,8 +14,8 @@ import polars as pl
 
 from generators.ledger import Ledger
 from generators.texts import FOLDER
+from pipelines.curate import names
 from pipelines.growths import PAID, Asking, Grown, Parents
-from pipelines.recipe import numbered
 from pipelines.sections import PromptPart
 from pipelines.store import Stored, Writer, once, part_version, sha256, shards, write_table
 from schemas.chats import Chat, content_id
@@ -63,7 +63,7 @@ def grow(
     def build(folder: Path) -> dict[str, Any]:
         ground = Ground(samples, kept)
         told: list[dict[str, Any]] = []
-        for use, part in zip(numbered(part.use for part in parts), parts, strict=True):
+        for use, part in zip(names(parts), parts, strict=True):
             name = f"{seed if part.seed is None else part.seed}/{use}"
             asking = Asking(part, part.build(), engines.get(part.engine or ""), ledger)
             parents = Parents(name, part, asking.grower, partial(ground.parents, part.parents, asking.grower.fits))

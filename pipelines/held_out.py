@@ -1,10 +1,12 @@
 """The split by prompt: which rows of a dataset are held out of training."""
 
+import shutil
 from pathlib import Path
+from typing import Self
 
 import polars as pl
 
-from pipelines.store import write_table
+from pipelines.store import Writer
 from schemas.chats import content_id
 from schemas.tables import plain, plain_schema
 
@@ -27,19 +29,50 @@ def held_out_ids(samples: pl.DataFrame, share: float) -> pl.Series:
     return openings.filter(pl.Series([sides[text] for text in openings["opening"]], dtype=pl.Boolean))["id"]
 
 
-def write_split(
-    folder: Path, name: str, table: pl.DataFrame, schema: pl.Schema, *, samples: pl.DataFrame, share: float
-) -> int:
-    """Write a dataset, in the folders `train` and `test` where a share is held out; gives the rows in `test`.
+class Split:
+    """Writes a dataset table by table, in the folders `train` and `test` where a share is held out; used as a context.
 
-    By these names `datasets.load_dataset` knows the splits.
+    By these names `datasets.load_dataset` knows the splits. `rows` counts the rows, `apart` those in `test`. Chats are
+    written without tool calls until there is one; what was written before is then written again.
     """
-    out = plain(table)
-    schema = schema if out.schema == schema else plain_schema(schema)
-    if share == 0:
-        write_table(folder, name, out, schema)
-        return 0
-    sample = "sample_id" if "sample_id" in out.columns else "id"
-    apart = pl.col(sample).is_in(held_out_ids(samples, share).implode())
-    write_table(folder, f"{name}/train", out.filter(~apart), schema)
-    return write_table(folder, f"{name}/test", out.filter(apart), schema)
+
+    def __init__(self, folder: Path, name: str, schema: pl.Schema, share: float) -> None:
+        self.folder, self.name, self.share = folder, name, share
+        self.whole, self.schema = schema, plain_schema(schema)
+        self.rows = self.apart = 0
+        self.parts: dict[str, Writer] = {}
+
+    def __enter__(self) -> Self:
+        for part in ("train", "test") if self.share else ("",):
+            self.parts[part] = Writer(self.folder / self.name, part, self.schema).__enter__()
+        return self
+
+    def __exit__(self, failure: type[BaseException] | None, *rest: object) -> None:
+        for part in self.parts.values():
+            part.__exit__(failure, *rest)
+
+    def write(self, table: pl.DataFrame, samples: pl.DataFrame) -> None:
+        """Add rows, with the samples that they are of."""
+        if self.schema != self.whole and plain(table).schema != self.schema:
+            self._widen()
+        out = table if self.schema == self.whole else plain(table)
+        self.rows += out.height
+        if not self.share:
+            self.parts[""].write(out)
+            return
+        sample = "sample_id" if "sample_id" in out.columns else "id"
+        apart = out[sample].is_in(held_out_ids(samples, self.share).implode())
+        self.parts["train"].write(out.filter(~apart))
+        self.parts["test"].write(out.filter(apart))
+        self.apart += int(apart.sum())
+
+    def _widen(self) -> None:
+        """Write again, with the place for tool calls, what was written without."""
+        self.__exit__(None)
+        before = (self.folder / self.name).rename(self.folder / f".{self.name}")
+        self.schema = self.whole
+        self.__enter__()
+        for part, writer in self.parts.items():
+            for shard in sorted((before / part).glob("*.parquet")):
+                writer.write(pl.read_parquet(shard).cast(self.schema))
+        shutil.rmtree(before)

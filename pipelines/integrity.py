@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import polars as pl
 
+from judges.agreement import wilson
 from pipelines.pairs import Preferences
 
 Rows = list[dict[str, Any]]
@@ -249,9 +250,8 @@ def _by_generator(pairs: pl.DataFrame) -> tuple[float, int]:
 
 def _share(count: float, of: int) -> dict[str, Any]:
     """Give a share with its 95 % interval (Wilson 1927)."""
-    share, middle = count / of, (count + Z * Z / 2) / (of + Z * Z)
-    half = Z / (of + Z * Z) * math.sqrt(of * share * (1 - share) + Z * Z / 4)
-    return {"share": share, "low": max(middle - half, 0.0), "high": min(middle + half, 1.0), "of": of}
+    low, high = wilson(count, of) or (0.0, 1.0)
+    return {"share": count / of, "low": low, "high": high, "of": of}
 
 
 def _auc(labelled: pl.DataFrame, good: int) -> dict[str, Any]:

@@ -1,15 +1,19 @@
 """The way from LLM judges to verdicts: questions asked in rounds, of the members of a jury too."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+import pickle
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
+
+import polars as pl
 
 from generators.asking import ask
 from generators.ledger import Ledger
 from schemas.engines import Engine, Reply, Request
 from schemas.tables import Sample
-from schemas.verdicts import Jury, Pair, PairJudge, Query, ReplyJudge, Verdict, seats
+from schemas.verdicts import BatchVerifier, Jury, Pair, PairJudge, Query, ReplyJudge, Verdict, seats
 
 Progress = Callable[[int, int], None]
 
@@ -21,6 +25,9 @@ class Case:
     sample: Sample
     ids: tuple[str, ...]
     texts: tuple[str, ...]
+
+
+Block = tuple[list[Case], Progress, pl.DataFrame]  # with the candidates that the cases are of
 
 
 @dataclass
@@ -58,6 +65,55 @@ def settle(
     return heard, paid
 
 
+@dataclass
+class Hearing:
+    """Hears all members of a judge, block by block, and counts in `paid` what that cost.
+
+    Those of one engine hear all blocks before the next engine is asked, so that two that share a device are loaded once
+    each. What they said waits in files in the folder `scratch`.
+    """
+
+    members: Sequence[tuple[Any, Engine]]
+    ledger: Ledger
+    scratch: Path
+    paid: dict[str, Any]
+
+    def __call__(self, blocks: Callable[[], Iterable[Block]]) -> Iterator[tuple[Block, list[list[Heard]]]]:
+        """Give each block with what each member said of each case, member by member."""
+        *earlier, last = self._groups()
+        for group in earlier:
+            for at, (cases, progress, _of) in enumerate(blocks()):
+                for member, heard in self._settle(group, cases, progress).items():
+                    told = [(one.said, one.verdicts) for one in heard]
+                    (self.scratch / f"{member}-{at}").write_bytes(pickle.dumps(told))
+        for at, block in enumerate(blocks()):
+            cases, progress, _of = block
+            now = self._settle(last, cases, progress)
+            several = range(len(self.members))
+            yield block, [now[one] if one in now else self._kept(one, at, cases) for one in several]
+
+    def _groups(self) -> list[list[int]]:
+        """Give the members by engine."""
+        groups: dict[int, list[int]] = {}
+        for member, (_judge, engine) in enumerate(self.members):
+            groups.setdefault(id(engine), []).append(member)
+        return list(groups.values())
+
+    def _settle(self, group: list[int], cases: list[Case], progress: Progress) -> dict[int, list[Heard]]:
+        several = [self.members[member] for member in group]
+        heard, paid = settle(several, cases, ledger=self.ledger, progress=progress)
+        for key, value in paid.items():
+            self.paid[key] = self.paid.get(key, 0) + value
+        for member, said in zip(group, heard, strict=True):
+            for one in said:
+                one.member = member
+        return dict(zip(group, heard, strict=True))
+
+    def _kept(self, member: int, block: int, cases: list[Case]) -> list[Heard]:
+        told = pickle.loads((self.scratch / f"{member}-{block}").read_bytes())  # noqa: S301 - written here just before
+        return [Heard(case, member, said, verdicts) for case, (said, verdicts) in zip(cases, told, strict=True)]
+
+
 def _rounds(
     judge: ReplyJudge, heard: Sequence[Heard], engine: Engine, ledger: Ledger, progress: Progress
 ) -> Iterator[Mapping[str, Any]]:
@@ -76,6 +132,28 @@ def _rounds(
         open_ = [one for one, _ in asked if one.error is None]
     for one in heard:
         one.verdicts = _read(judge, one)
+    if judge.base is not None:
+        _add(judge.base, heard)
+
+
+def _add(base: BatchVerifier, heard: Sequence[Heard]) -> None:
+    """Add to each score what `base` gives the reply; where it gives none there is no verdict."""
+    scored = [(one, at) for one in heard for at, verdict in enumerate(one.verdicts) if verdict.score is not None]
+    if not scored:
+        return  # so that a plan loads no reward model
+    try:
+        added = base.verify([(one.case.texts[at], one.case.sample) for one, at in scored])
+    finally:
+        base.close()
+    for (one, at), more in zip(scored, added, strict=True):
+        one.verdicts[at] = _sum(one.verdicts[at], more)
+
+
+def _sum(verdict: Verdict, more: Verdict) -> Verdict:
+    if verdict.score is None or more.score is None:
+        return replace(verdict, score=None, status=more.status, why=f"the reward model: {more.why}")
+    told = f"{verdict.score:+.4g} on a reward model's {more.score:.4g}"
+    return replace(verdict, score=verdict.score + more.score, why=told)
 
 
 def _tell(progress: Progress, whole: int, done: int) -> None:

@@ -38,6 +38,11 @@ def read_labels(file: Path) -> Labels:
         rows = pl.read_csv(file, infer_schema=False)
     except (OSError, pl.exceptions.PolarsError) as error:
         raise InputError(f"{file}: this is no CSV file of labels: {error}") from error
+    return labels_of(rows, file)
+
+
+def labels_of(rows: pl.DataFrame, file: Path) -> Labels:
+    """Give the labels in a table of texts, as `read_labels` reads them from `file`, which its errors name."""
     ids = ["a_id", "b_id"] if "a_id" in rows.columns else ["candidate_id"]
     missing = [name for name in [*ids, "verdict"] if name not in rows.columns]
     if missing:

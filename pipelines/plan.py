@@ -1,100 +1,32 @@
 """What a run would ask: the stages gone through with no model asked, on answers that are invented in their place.
 
 What the ledger holds is used. An invented answer has the length that is expected; none is kept, nor what is made of it.
-New prompts are not planned: what they would say decides what is asked of them.
+New prompts that are not written yet count as if each could be read and repeated nothing, and no rule dropped it.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from random import Random
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from generators.ledger import Ledger
 from generators.sweep import Sweep
-from pipelines.curate import curate, edit
-from pipelines.forecast import BYTES_PER_TOKEN, Model
+from pipelines.curate import curate, edit, names
+from pipelines.forecast import Model
 from pipelines.generate import Draws, asked_of, generate, generator_of
+from pipelines.grow import grow
 from pipelines.ingest import ingest
 from pipelines.opened import Run, opened
 from pipelines.progress import Progress
 from pipelines.recipe import Recipe
 from pipelines.score import score
+from pipelines.silent import SEEDS, Reading, Silent, Tally
 from pipelines.store import Stored, shards
-from schemas.engines import Engine, Reply, Request
+from pipelines.supposed import SupposingPart, with_supposed
+from schemas.engines import Engine
 from schemas.rules import AskRule
 from schemas.tables import SAMPLES
-from schemas.verdicts import ReplyJudge
-
-SAMPLE = 200  # requests of a stage by which the tokens are measured
-
-
-@dataclass
-class Tally:
-    """What a stage would ask one model: how many requests, and some of them, each as likely as another."""
-
-    requests: int = 0
-    sample: list[Request] = field(default_factory=list)
-    reply_tokens: float = 0.0
-    chance: Random = field(default_factory=lambda: Random(0))
-
-    def add(self, request: Request, reply_tokens: float) -> None:
-        """Count a request."""
-        self.requests += 1
-        self.reply_tokens += reply_tokens
-        if len(self.sample) < SAMPLE:
-            self.sample.append(request)
-        elif (at := self.chance.randrange(self.requests)) < SAMPLE:
-            self.sample[at] = request
-
-
-@dataclass(frozen=True)
-class Reading(Ledger):
-    """A ledger that is only read, and counts what it finds."""
-
-    counts: dict[str, int] = field(default_factory=lambda: {"found": 0})
-
-    def find(self, keys: Sequence[str]) -> dict[str, Reply]:
-        """Give what is stored, and count it."""
-        found = super().find(keys)
-        self.counts["found"] += len(found)
-        return found
-
-    def store(self, answers: Sequence[tuple[Request, Reply]], found: Sequence[str] = ()) -> dict[str, Reply]:  # noqa: ARG002 - `Ledger`'s
-        """Keep nothing."""
-        return {request.key: reply for request, reply in answers}
-
-
-@dataclass
-class Silent:
-    """Stands for an engine that is not asked: counts the requests, and invents answers as long as is expected."""
-
-    known: Model
-    tallies: dict[str, Tally] = field(default_factory=dict)  # by stage
-    stage: str = ""
-
-    @property
-    def model(self) -> str:
-        """The engine's."""
-        return self.known.engine.model
-
-    @property
-    def revision(self) -> str:
-        """The engine's."""
-        return self.known.engine.revision
-
-    def __call__(self, requests: Iterable[Request], /) -> Iterator[Reply]:
-        """Count and invent."""
-        tally = self.tallies.setdefault(self.stage, Tally())
-        for request in requests:
-            tokens, _known = self.known.tokens_out(request.sampling.max_tokens)
-            tally.add(request, tokens)
-            text = f"{request.key} " + "x" * int(tokens * BYTES_PER_TOKEN)
-            yield Reply(request.key, text[: max(len(request.key), int(tokens * BYTES_PER_TOKEN))], "stop")
-
-    def close(self) -> None:
-        """Do nothing: nothing was opened."""
+from schemas.verdicts import Jury, ReplyJudge
 
 
 @dataclass
@@ -118,15 +50,17 @@ class Planning:
     def begin(self, stage: str) -> None:
         """Count for this stage from now on."""
         self.ledger.counts["found"] = 0
+        self.ledger.stage.append(stage)
         for engine in self.engines.values():
             engine.stage = stage
 
-    def end(self, stage: str, rows: int) -> None:
-        """Tell of a stage what was counted since `begin`."""
+    def end(self, stage: str, rows: int, held: int | None = None) -> None:
+        """Tell of a stage what was counted since `begin`; `held` of the answers are in the ledger, or all found."""
         every = [(engine, engine.tallies.get(stage)) for engine in self.engines.values()]
         asked = [(engine, tally) for engine, tally in every if tally and tally.requests]
         models = [_forecast(engine.known, tally) for engine, tally in asked]
-        missing, held = sum(tally.requests for _, tally in asked), self.ledger.counts["found"]
+        missing = sum(tally.requests for _, tally in asked)
+        held = self.ledger.counts["found"] if held is None else held
         keys = ("prompt_tokens", "reply_tokens", "seconds", "cost")
         self.told.append(
             {
@@ -174,8 +108,8 @@ def plan(recipe: Recipe, out: Path, progress: Progress) -> dict[str, Any]:
         ingested = ingest(run.store, recipe.sources)
         benchmarks = {name: ingest(run.store, [one], "benchmark") for name, one in recipe.benchmarks.items()}
         planning.end("ingest", ingested.facts["rows"])
-        progress.say("curate")
-        curated = _curate(planning, edit(run.store, ingested, recipe.edits) if recipe.edits else ingested, benchmarks)
+        samples = edit(run.store, ingested, recipe.edits) if recipe.edits else ingested
+        curated = _grown_and_curated(planning, samples, list(benchmarks.values()))
         _generate_and_score(planning, curated)
         _evaluate(planning, benchmarks)
         return _whole(planning)
@@ -183,25 +117,65 @@ def plan(recipe: Recipe, out: Path, progress: Progress) -> dict[str, Any]:
 
 def _whole(planning: Planning) -> dict[str, Any]:
     keys = ("requests", "held", "to_ask", "prompt_tokens", "reply_tokens", "seconds", "cost")
+    built = [(part.use, part.build()) for part in planning.run.recipe.judges]
+    every = [(use, one) for use, judge in built for one in (judge.judges if isinstance(judge, Jury) else (judge,))]
+    judges = [(use, judge) for use, judge in every if isinstance(judge, ReplyJudge)]
     return {
         "name": planning.run.recipe.name,
-        "in_rounds": [part.use for part in planning.run.recipe.judges if isinstance(part.build(), ReplyJudge)],
+        "in_rounds": [use for use, judge in judges if judge.suppose is None],
+        "supposed": [use for use, judge in judges if judge.suppose is not None],
         "new_prompts": sum(part.count for part in planning.run.recipe.prompts),
         "stages": planning.told,
         **{key: _sum([stage[key] for stage in planning.told]) for key in keys},
     }
 
 
-def _curate(planning: Planning, samples: Stored, benchmarks: dict[str, Stored]) -> Stored:
+def _grown_and_curated(planning: Planning, samples: Stored, benchmarks: list[Stored]) -> Stored:
+    parts = planning.run.recipe.prompts
+    if not parts:
+        return _curate(planning, "curate", samples, benchmarks)
+    starts = any(part.build().parents for part in parts)
+    seeds = _curate(planning, SEEDS, samples, benchmarks) if starts else None
+    grown = _grow(planning, samples, seeds)
+    return with_supposed(planning.scratch, grown, _curate(planning, "curate", grown, benchmarks))
+
+
+def _grow(planning: Planning, samples: Stored, seeds: Stored | None) -> Stored:
+    """Count what each way to new prompts asks; each has an engine of its own, that the answers be told apart."""
     run = planning.run
+    named = {f"grow {name}": part for name, part in zip(names(run.recipe.prompts), run.recipe.prompts, strict=True)}
+    planning.begin("grow")
+    engines: dict[str, Silent] = {}
+    for stage, part in named.items():
+        if part.engine:
+            known = planning.engine(part.engine).known
+            engines[stage] = planning.engines[stage] = Silent(known, stage=stage, drafts=part.build().drafts)
+    run.progress.say("grow")
+    grown = grow(
+        planning.scratch,
+        samples,
+        seeds,
+        [part.model_copy(update={"engine": part.engine and stage}) for stage, part in named.items()],
+        seed=run.recipe.seed,
+        engines=engines,
+        ledger=planning.ledger,
+        progress=run.counter("  new prompts"),
+    )
+    for stage, told in zip(named, grown.facts["methods"], strict=True):
+        planning.exact = planning.exact and not told["asked"]
+        planning.end(stage, told["new"], told["from_ledger"])
+    return grown
+
+
+def _curate(planning: Planning, stage: str, samples: Stored, benchmarks: list[Stored]) -> Stored:
+    run = planning.run
+    run.progress.say(stage)
     parts = [part for part in run.recipe.filters if not part.engine or isinstance(part.build(), AskRule)]
     engines = {part.engine: planning.engine(part.engine) for part in parts if part.engine}
-    planning.begin("curate")
-    store = planning.scratch if engines else run.store
-    curated = curate(
-        store, samples, list(benchmarks.values()), parts, engines=engines, ledger=planning.ledger, say=run.progress.say
-    )
-    planning.end("curate", sum(shard.height for shard in shards(samples, "samples", SAMPLES)))
+    planning.begin(stage)
+    store = planning.scratch if engines or run.recipe.prompts else run.store
+    curated = curate(store, samples, benchmarks, parts, engines=engines, ledger=planning.ledger, say=run.progress.say)
+    planning.end(stage, sum(shard.height for shard in shards(samples, "samples", SAMPLES, ("id",))))
     planning.exact = planning.exact and len(parts) == len(run.recipe.filters)
     return curated
 
@@ -230,7 +204,7 @@ def _generate_and_score(planning: Planning, curated: Stored) -> None:
                 planning.scratch,
                 curated,
                 generated,
-                [part],
+                [SupposingPart(**part.model_dump())],
                 engines=engines,
                 ledger=planning.ledger,
                 progress=run.counter("  verdicts"),

@@ -49,7 +49,7 @@ class Recipe(Section):
     engines: dict[str, EnginePart] = Field(default_factory=dict)
     generate: Generate | None = None
     judges: tuple[JudgePart, ...] = ()
-    select: SelectPart = SelectPart(use="pipelines.select:best_and_worst", held_out=0.0)
+    select: SelectPart = SelectPart(use="pipelines.select:best_and_worst", held_out=0.0, reviews=None)
     train: tuple[Training, ...] = ()
     evaluate: Evaluate | None = None
     prove: Prove | None = None
@@ -197,7 +197,7 @@ def _parts(values: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any], set
         ]
         found.append((f"prove.arms.{arm}.select", _table(told).get("select"), {"held_out"}))
     found += [(f"engines.{name}", part, {"price"}) for name, part in _table(values.get("engines")).items()]
-    found += [("select", values.get("select"), {"held_out"})] if "select" in values else []
+    found += [("select", values.get("select"), {"held_out", "reviews"})] if "select" in values else []
     found += [("evaluate.judge", _table(values.get("evaluate")).get("judge"), set())] if "evaluate" in values else []
     for where, part, kind in found:
         if isinstance(part, dict) and isinstance(part.get("use"), str):
@@ -236,6 +236,9 @@ def _reference_faults(values: Mapping[str, Any]) -> Iterator[str]:
     benchmark = evaluate.get("benchmark")
     if isinstance(benchmark, str) and benchmark not in benchmarks:
         yield f"evaluate.benchmark: no benchmark {benchmark!r}{nearest(benchmark, benchmarks)}"
+    reviews = _table(values.get("select")).get("reviews")
+    if isinstance(reviews, str) and not Path(reviews).is_file():
+        yield f"select.reviews: no file {reviews!r}; ./mill review NAME makes one beside the recipe's runs"
     if ("train" in values or evaluate) and not generate:
         yield "train and evaluate need [generate]: its engine's model is the one that is trained and measured"
     if ("train" in values or evaluate) and generate.get("pool"):

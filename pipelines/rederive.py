@@ -8,6 +8,7 @@ import polars as pl
 
 from pipelines.generate import SOURCE
 from pipelines.integrity import Finding
+from pipelines.review.override import AUTHOR, JUDGE, LOSES, WINS
 from pipelines.scored import table_of
 from pipelines.select import hashed
 from schemas.chats import content_id
@@ -33,11 +34,13 @@ def rederived(path: str, pairs: pl.DataFrame) -> Iterator[Finding]:
         return
     known = _candidates(root)
     yield from _finding(_strange(root, ours, known), "name a sample or candidate that is not there, or not its own")
+    by_people = pl.col("judge").str.starts_with(JUDGE).fill_null(value=False)
+    yield from _finding(_unsaid(root, ours.filter(by_people)), "name people as their judge who did not decide them so")
     for side in ("chosen", "rejected"):
         found = ours.join(known, left_on=f"{side}_id", right_on="id", how="inner", maintain_order="left")
         other = found.filter(pl.col("text") != pl.col(side))
         yield from _finding(other, f"have another text as {side} than its candidate")
-        score = pl.col("score").ne_missing(pl.col(f"{side}_score"))
+        score = pl.col("score").ne_missing(pl.col(f"{side}_score")) & ~by_people
         yield from _finding(found.filter(score), f"have another score for {side} than the judges gave")
     wrong = known.filter(~pl.col("derives"))["id"].implode()
     sides = pl.col("chosen_id").is_in(wrong) | pl.col("rejected_id").is_in(wrong)
@@ -64,6 +67,16 @@ def _strange(root: Path, ours: pl.DataFrame, known: pl.DataFrame) -> pl.DataFram
     found = found.join(prompts, on="sample_id", how="left", maintain_order="left")
     own = [pl.col(f"{side}_of").ne_missing(pl.col("sample_id")) for side in ("chosen", "rejected")]
     return found.filter(pl.any_horizontal(*own, pl.col("asked").ne_missing(pl.col("prompt"))))
+
+
+def _unsaid(root: Path, ours: pl.DataFrame) -> pl.DataFrame:
+    """Give the pairs that people are said to have flipped, of which `overridden` does not say so."""
+    if not (root / "overridden").is_dir():
+        return ours
+    said = _table(root / "overridden").filter(pl.col("done") == "flipped")
+    known = said.select(chosen_id="rejected_id", rejected_id="candidate_id", judge=AUTHOR)
+    known = known.with_columns(chosen_score=pl.lit(WINS), rejected_score=pl.lit(LOSES))
+    return ours.join(known, on=known.columns, how="anti", maintain_order="left")
 
 
 def _candidates(root: Path) -> pl.DataFrame:

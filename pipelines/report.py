@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from pipelines import charts, outcome, page, trust
-from pipelines.closing import number, of, percent, result, share
-from pipelines.figures import reply_lengths, unchecked
+from pipelines.closing import number, of, percent, result, reviewed, share
+from pipelines.figures import counts_of, first_of_each, unchecked
 from pipelines.page import Block, Cell, bar, beside, code, examples, figures, heading, note, table, words
+from schemas.rules import Shards
 
 if TYPE_CHECKING:
     from pipelines.folder import Tables  # its module imports this one
 
-EXAMPLES = 5
 SHOWN = 50  # quarantined records in a table
 MARGINS = 12  # a longer table says less than a histogram
 
@@ -28,7 +28,7 @@ def render(summary: Summary, tables: "Tables") -> tuple[str, str]:
         "Quarantine": _quarantine(tables.quarantined),
         "Candidates": _candidates(summary["candidates"]),
         "Judges": _judges(summary["judges"]),
-        "Preferences": _preferences(summary["preferences"], tables.preferences),
+        "Preferences": [*_reviews(summary.get("reviews")), *_preferences(summary["preferences"], tables)],
         "Training": outcome.training(summary["training"]),
         "Evaluation": outcome.evaluation(summary["evaluation"]),
         "Cost": outcome.cost(summary),
@@ -88,9 +88,9 @@ def _not_taken(told: Summary) -> str:
 
 def _sources(summary: Summary, tables: "Tables") -> list[Block]:
     by = ["source", "license"]
-    counts = tables.samples.group_by(by).agg(samples=pl.len())
+    counts = counts_of(tables.samples, by, "samples")
     for name in ("kept", "sft", "preferences"):
-        part = getattr(tables, name).group_by(by).agg(pl.len().alias(name))
+        part = counts_of(getattr(tables, name), by, name)
         counts = counts.join(part, on=by, how="left", nulls_equal=True)
     rows = [
         [code(source), "not stated" if terms is None else code(terms), *(number(count or 0) for count in found)]
@@ -109,13 +109,19 @@ def _sources(summary: Summary, tables: "Tables") -> list[Block]:
 def _drops(summary: Summary, tables: "Tables") -> list[Block]:
     if not summary["rules"]:
         return [note("no_rules")]
-    named = tables.samples.filter(pl.col("id").is_in(tables.dropped["match"].drop_nulls().unique().implode()))
-    origins = {row: page.origin(place) for row, place in named.select("id", "origin").iter_rows()}
-    return [note("drops"), *(block for rule in summary["rules"] for block in _rule(rule, tables, origins))]
+    shown = first_of_each(tables.dropped)
+    matches = shown["match"].drop_nulls().unique().implode()
+    named = (shard.filter(pl.col("id").is_in(matches)).select("id", "origin") for shard in tables.samples)
+    origins = {row: page.origin(place) for rows in named for row, place in rows.iter_rows()}
+    samples, values = summary["rows"]["samples"], tables.values
+    told = (_rule(rule, samples, values.get(rule["rule"]), shown, origins) for rule in summary["rules"])
+    return [note("drops"), *(block for blocks in told for block in blocks)]
 
 
-def _rule(rule: Summary, tables: "Tables", origins: dict[str, str]) -> list[Block]:
-    name, samples = rule["rule"], tables.samples.height
+def _rule(
+    rule: Summary, samples: int, measured: pl.DataFrame | None, dropped: pl.DataFrame, origins: dict[str, str]
+) -> list[Block]:
+    name = rule["rule"]
     facts = [
         ["Kept", _bounds(rule)],
         ["First to drop", of(rule["dropped"], samples)],
@@ -123,11 +129,11 @@ def _rule(rule: Summary, tables: "Tables", origins: dict[str, str]) -> list[Bloc
     ]
     facts += unchecked(rule)
     drawn = None
-    if name in tables.values:
-        values = tables.values[name]["value"]
+    if measured is not None:
+        values = measured["value"]
         facts += [["Measured", number(values.count())], ["Not measurable", number(values.null_count())]]
         drawn = charts.histogram(name, values, rule["minimum"], rule["maximum"])
-    first = tables.dropped.filter(pl.col("rule") == name).sort("id").head(EXAMPLES)
+    first = dropped.filter(pl.col("rule") == name)
     shown = [page.dropped(row, origins) for row in first.iter_rows(named=True)]
     return [heading(code(name)), beside(drawn, figures(facts)), *examples(shown)]
 
@@ -139,10 +145,12 @@ def _bounds(rule: Summary) -> str:
     return " and ".join(f"{side} {number(bound)}" for side, bound in ends if bound is not None) or "everything"
 
 
-def _quarantine(found: pl.DataFrame) -> list[Block]:
-    if found.is_empty():
+def _quarantine(shards: Shards) -> list[Block]:
+    every = counts_of(shards, ["reason"], "rows")
+    if every.is_empty():
         return [note("no_quarantine")]
-    counts = found["reason"].value_counts(name="rows").sort("rows", "reason", descending=[True, False]).head(SHOWN)
+    found = pl.concat([shard.head(SHOWN) for shard in shards])
+    counts = every.sort("rows", "reason", descending=[True, False]).head(SHOWN)
     reasons = [[code(reason), number(count)] for reason, count in counts.iter_rows()]
     rows = [
         [code(reason), code(file), number(row), "none" if offset is None else number(offset), code(raw, 80)]
@@ -242,9 +250,17 @@ def _statuses(told: Summary) -> Cell:
     ] or "0"
 
 
-def _preferences(told: Summary, pairs: pl.DataFrame) -> list[Block]:
+def _reviews(told: Summary | None) -> list[Block]:
+    if told is None:
+        return []
+    names = [part for at, name in enumerate(told["people"]) for part in (", " * (at > 0), code(name))]
+    return [words("Changed by ", reviewed(told), ", by ", *names, "."), note("reviews")]
+
+
+def _preferences(told: Summary, tables: "Tables") -> list[Block]:
     if not told["pairs"]:
         return [note("no_preferences")]
+    pairs = tables.pairs
     health = [
         ["Pairs", number(told["pairs"])],
         ["Characters of the chosen reply, mean", f"{told['chosen_characters']:,.1f}"],
@@ -260,12 +276,12 @@ def _preferences(told: Summary, pairs: pl.DataFrame) -> list[Block]:
     ]
     return [
         figures(health),
-        beside(*charts.lengths({side: reply_lengths(pairs, side) for side in ("chosen", "rejected")})),
+        beside(*charts.lengths({side: pairs[f"{side}_characters"] for side in ("chosen", "rejected")})),
         _margins(told["margins"], pairs),
         note("generators"),
         table(["Generator", "Replies in pairs", "Chosen", ""], generators, "12"),
         note("pairs"),
-        *examples([page.pair(row) for row in pairs.sort("id").head(EXAMPLES).iter_rows(named=True)]),
+        *examples([page.pair(row) for row in first_of_each(tables.preferences).iter_rows(named=True)]),
     ]
 
 

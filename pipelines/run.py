@@ -204,7 +204,7 @@ def _select(run: Run) -> None:
     facts = run.made["select"].facts
     run.progress.say(f"  {facts['sft']:,} SFT rows, {facts['preferences']:,} preference pairs")
     if facts["leaked"]:
-        run.progress.say(f"  {facts['leaked']:,} picked replies give away a benchmark: they are in leaked/")
+        run.progress.say(f"  {facts['leaked']:,} replies give away a benchmark: they are in leaked/ alone")
     if facts["labelled"] and not run.recipe.judges:
         run.progress.say(
             f"  {facts['labelled']:,} samples came with scored replies, and no judge uses the scores: "

@@ -1,8 +1,15 @@
-"""The fourth stage: what verifiers and judges say of the candidates."""
+"""The fourth stage: what verifiers and judges say of the candidates.
+
+Memory is bounded by a shard of each table, and by what is asked of 5,000 samples at a time.
+"""
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, cast
 
 import polars as pl
@@ -10,9 +17,10 @@ import polars as pl
 import judges
 from generators.ledger import Ledger
 from pipelines.curate import names
-from pipelines.judging import Case, Heard, Progress, in_rounds, judgment, members, settle, verdict_row
+from pipelines.judging import Block, Case, Heard, Hearing, Progress, in_rounds, judgment, members, verdict_row
 from pipelines.sections import JudgePart
-from pipelines.store import Stored, code_version, once, read_table, sha256, write_table
+from pipelines.steps import in_step
+from pipelines.store import Stored, Writer, code_version, once, sha256, shards
 from schemas.chats import content_id
 from schemas.engines import Engine
 from schemas.tables import CANDIDATES, COMPARISONS, JUDGMENTS, SAMPLES, SCORES, Sample
@@ -70,31 +78,74 @@ def _score_with(
     }
 
     def build(folder: Path) -> dict[str, Any]:
-        samples = samples_by_id(read_table(curated, "kept", SAMPLES))
-        answered = read_table(generated, "candidates", CANDIDATES).filter(pl.col("status") == "answered")
         facts: dict[str, Any] = {"judge": name, "asked": 0, "from_ledger": 0, "failed": 0}
-        rows: Rows = {table: [] for table in TABLES}
-        if isinstance(judge, Verifier):
-            rows["scores"] = verify(name, judge, samples, answered, progress)
-        elif isinstance(judge, BatchVerifier):
-            rows["scores"] = verify_together(name, judge, samples, answered)
-        else:
-            several = members(judge, asked)
-            cases = list(cases_of(several[0][0], answered, samples, part.pairs))
-            heard, paid = settle(several, cases, ledger=ledger, progress=progress)
-            facts |= paid
-            rows |= rows_of(name, judge, heard, answered)
-        for table, schema in TABLES.items():
-            facts[table] = write_table(folder, table, pl.DataFrame(rows[table], schema=schema), schema)
-        return facts
+        with ExitStack() as opened:
+            tables = {one: opened.enter_context(Writer(folder, one, schema)) for one, schema in TABLES.items()}
+            blocks = Blocks(curated, generated, progress)
+            if isinstance(judge, Verifier | BatchVerifier):
+                made: Iterator[Rows] = _verified(name, judge, blocks)
+            else:
+                scratch = Path(opened.enter_context(TemporaryDirectory(dir=folder)))
+                hearing = Hearing(members(judge, asked), ledger, scratch, facts)
+                cases = partial(_cases, judge, part.pairs, blocks)
+                made = (rows_of(name, judge, heard, answered) for (_, _, answered), heard in hearing(cases))
+            for rows in made:
+                for one, some in rows.items():
+                    tables[one].write(pl.DataFrame(some, schema=TABLES[one]))
+        return facts | {one: table.rows for one, table in tables.items()}
 
     return once(store, "score", question, build)
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """The kept samples, some at a time, with their answered candidates; may be gone through more than once."""
+
+    curated: Stored
+    generated: Stored
+    progress: Progress
+
+    def __iter__(self) -> Iterator[tuple[dict[str, Sample], pl.DataFrame, Progress]]:
+        """Give a block's samples by id, its candidates, and the progress whose whole is this block."""
+        done, every = 0, self.generated.facts["candidates"]
+        kept, made = shards(self.curated, "kept", SAMPLES), shards(self.generated, "candidates", CANDIDATES)
+        for samples, candidates in in_step(kept, made):
+            answered = candidates.filter(pl.col("status") == "answered")
+            yield samples_by_id(samples), answered, partial(self._tell, done, candidates.height, every)
+            done += candidates.height
+
+    def _tell(self, before: int, share: int, every: int, done: int, whole: int) -> None:
+        self.progress(before + share * done // whole, every)
+
+
+def _verified(name: str, judge: Verifier | BatchVerifier, blocks: Blocks) -> Iterator[Rows]:
+    try:
+        for samples, answered, progress in blocks:
+            if isinstance(judge, Verifier):
+                yield {"scores": verify(name, judge, samples, answered, progress)}
+            else:
+                yield {"scores": verify_together(name, judge, samples, answered)}
+    finally:
+        if isinstance(judge, BatchVerifier):
+            judge.close()
+
+
+def _cases(judge: Asked, pairs: int, blocks: Blocks) -> Iterator[Block]:
+    one = judge.judges[0] if isinstance(judge, Jury) else judge
+    for samples, answered, progress in blocks:
+        yield list(cases_of(one, answered, samples, pairs)), progress, answered
 
 
 def judging_code(use: str) -> str:
     """Name the code that a verdict depends on: all judges, because a sample's own check may name any of them."""
     return code_version(
-        use.partition(":")[0], "judges", "judges.jail", "schemas.verdicts", "pipelines.judging", __name__
+        use.partition(":")[0],
+        "judges",
+        "judges.jail",
+        "schemas.verdicts",
+        "pipelines.judging",
+        "pipelines.steps",
+        __name__,
     )
 
 
@@ -112,7 +163,13 @@ def prompts_of(judge: Verifier | BatchVerifier | Asked) -> list[Any]:
     told = judge.judges if isinstance(judge, Jury) else (judge,)
     files = sorted(Path(judges.__file__).with_name("prompts").glob("*.txt"))
     asked = [vars(query) for one in told for query in in_rounds(one).ask(FIXED, ["a", "b"], [])]
-    return [*asked, *map(sha256, files)]
+    return [*asked, *map(sha256, files), *_revisions(told)]
+
+
+def _revisions(told: Sequence[ReplyJudge | PairJudge]) -> list[str]:
+    """Give what the judges' verdicts rest on besides what they ask: fitted weights, a reward model."""
+    bases = [one.base for one in map(in_rounds, told) if one.base is not None]
+    return [*(one.revision for one in map(in_rounds, told) if one.revision), *(base.revision for base in bases)]
 
 
 def verify(
@@ -135,10 +192,7 @@ def verify_together(
     """Give a batch verifier's verdict on every candidate; one text of one sample is scored once."""
     rows = candidates.select("id", "sample_id", "text").rows()
     asked = list(dict.fromkeys((sample_id, text) for _row, sample_id, text in rows))
-    try:
-        verdicts = verifier.verify([(text, samples[sample_id]) for sample_id, text in asked])
-    finally:
-        verifier.close()
+    verdicts = verifier.verify([(text, samples[sample_id]) for sample_id, text in asked])
     known = dict(zip(asked, verdicts, strict=True))
     return [_score_row(name, sample_id, row, known[sample_id, text]) for row, sample_id, text in rows]
 

@@ -1,34 +1,49 @@
 """Candidates with what the judges said of them: one score each, and how far its judges are apart."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import polars as pl
 
-from pipelines.store import Stored, read_table
+from pipelines.steps import in_step
+from pipelines.store import Stored, shards
 from schemas.tables import CANDIDATES, COMPARISONS, SAMPLES, SCORES
 
 
-def load_scored(curated: Stored, generated: Stored, scored: Sequence[Stored]) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Read the kept samples, and the candidates with what the judges said of them."""
-    scores = [read_table(stored, "scores", SCORES) for stored in scored]
-    comparisons = [read_table(stored, "comparisons", COMPARISONS) for stored in scored]
-    candidates = table_of(
-        read_table(generated, "candidates", CANDIDATES),
-        pl.concat([pl.DataFrame(schema=SCORES), *scores]),
-        pl.concat([pl.DataFrame(schema=COMPARISONS), *comparisons]),
-    )
-    return read_table(curated, "kept", SAMPLES), candidates
+@dataclass(frozen=True)
+class Scored:
+    """The kept samples with their candidates and what the judges said of these; may be gone through more than once."""
+
+    curated: Stored
+    generated: Stored
+    scored: Sequence[Stored]
+
+    def __iter__(self) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
+        """Give up to 5,000 samples at a time, and `table_of` their candidates."""
+        said = [shards(one, "scores", SCORES) for one in self.scored]
+        said += [shards(one, "comparisons", COMPARISONS) for one in self.scored]
+        samples = shards(self.curated, "kept", SAMPLES)
+        for some, candidates, *told in in_step(samples, shards(self.generated, "candidates", CANDIDATES), *said):
+            scores, comparisons = told[: len(self.scored)], told[len(self.scored) :]
+            yield (
+                some,
+                table_of(
+                    candidates,
+                    pl.concat([pl.DataFrame(schema=SCORES), *scores]),
+                    pl.concat([pl.DataFrame(schema=COMPARISONS), *comparisons]),
+                ),
+            )
 
 
 def table_of(candidates: pl.DataFrame, scores: pl.DataFrame, comparisons: pl.DataFrame) -> pl.DataFrame:
-    """Join each answered candidate with its `score`, the `judge` it is by, and its `wins`.
+    """Join each answered candidate with its `score`, the `judge` it is by, and its `wins`; a blank one is none.
 
     A candidate's score is the lowest that any verifier gave it, null where one of them met an error; where no verifier
     had a reference for the prompt it is the mean of its comparisons (1 won all, -1 lost all). `wins` is that mean, 0
     without any. `spread` is how far its judges are apart: the highest less the lowest score, or the mean of that over
     its comparisons; null without two verdicts.
     """
-    answered = candidates.filter(pl.col("status") == "answered")
+    answered = candidates.filter(pl.col("status") == "answered", pl.col("text").str.strip_chars() != "")
     sides = [
         comparisons.select("judge", "sample_id", candidate_id="a_id", other="b_id", result=pl.col("score")),
         comparisons.select("judge", "sample_id", candidate_id="b_id", other="a_id", result=-pl.col("score")),

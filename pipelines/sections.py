@@ -127,9 +127,13 @@ class JudgePart(Part):
 
 
 class SelectPart(Part):
-    """A rule of selection; `held_out` is the share of prompts whose rows are the split "test"."""
+    """A rule of selection; `held_out` is the share of prompts whose rows are the split "test".
+
+    `reviews` is a file of what people said (`./mill review`, or CSV labels), which overrules what the rule picked.
+    """
 
     held_out: float = Field(0.0, ge=0, lt=1)
+    reviews: str | None = None
 
 
 class Training(Section):

@@ -1,32 +1,30 @@
-"""The fifth stage: from scores to data. A rule of selection is a function from scored candidates to ids."""
+"""The fifth stage: from scores to data. A rule of selection is a function from scored candidates to ids.
 
-from collections.abc import Sequence
+It is called with the candidates of up to 5,000 samples at a time. Memory is bounded by a shard of each table that is
+read or written; held besides are the replies that leak a benchmark, and the ids that a rule ranks which holds prompts
+against each other.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from pipelines.decontaminate import contaminating, decontaminated
+from pipelines.decontaminate import contaminating, without_leaks
 from pipelines.generate import SOURCE
-from pipelines.held_out import write_split
-from pipelines.scored import load_scored
+from pipelines.scored import Scored
 from pipelines.sections import FilterPart, SelectPart
 from pipelines.store import Stored, code_version, once, part_version, shards, write_table
 from schemas.chats import content_id
 from schemas.parts import load
-from schemas.tables import (
-    GRPO,
-    LEAKED,
-    PLAIN,
-    PREFERENCES,
-    SAMPLES,
-    SFT,
-    UNPAIRED,
-)
+from schemas.tables import LEAKED, OVERRIDDEN, PREFERENCES, SAMPLES, SFT
 
 DEFAULT = "pipelines.select:best_and_worst"
-CODE = tuple(f"pipelines.{module}" for module in ("decontaminate", "held_out", "scored", "training_layouts"))
+OURS = ("decontaminate", "held_out", "review.override", "scored", "steps", "training_layouts")
+CODE = tuple(f"pipelines.{module}" for module in OURS)
 OWN = -1  # the number of the reply that a sample came with, among the candidates
 
 
@@ -36,6 +34,26 @@ class Selection:
 
     sft: pl.DataFrame
     pairs: pl.DataFrame
+
+
+@dataclass(frozen=True)
+class Ranked(Selection):
+    """A selection in which prompts are held against each other: the `share` of all `ranked` pairs that come first.
+
+    `ranked` has `chosen_id` and `rejected_id`, and their order by `doubt`, the greatest first, then `draw`. `pairs` are
+    those that come first where there are no other prompts.
+    """
+
+    ranked: pl.DataFrame
+    share: float
+
+
+Pick = Callable[[pl.DataFrame], Selection]
+
+
+def first_of(ranked: pl.DataFrame, share: float) -> pl.DataFrame:
+    """Give the first `share` of `Ranked` pairs, rounded up to a whole number."""
+    return ranked.sort(-pl.col("doubt"), "draw").head(math.ceil(share * ranked.height))
 
 
 def best_and_worst(
@@ -98,66 +116,87 @@ def select(
     """Make the datasets in all layouts; without judges `sft` holds the kept rows' own replies.
 
     What was picked is held against the benchmarks by those of the recipe's `filters` that are rules on contamination:
-    a candidate that gives one away is in the table `leaked` and in no dataset.
+    a candidate that gives one away is in the table `leaked` and in no dataset, and its prompt is picked from again.
+    What people said otherwise of, in the file `reviews`, is in the table `overridden`.
     """
+    from pipelines.review.override import Reviewed, digest, votes_in
+
+    votes = votes_in(Path(part.reviews)) if part.reviews else []
     checks = contaminating(filters) if benchmarks else {}
     question = {
         "samples": curated.key,
         "candidates": generated.key,
         "scores": [stored.key for stored in scored],
-        "select": part.model_dump(),
+        "select": part.model_dump(exclude={"reviews"}),
         "contamination": {
             "benchmarks": [one.key for one in benchmarks],
             "rules": {name: one.model_dump() for name, (one, _rule) in checks.items()},
             "code": part_version(*(one.use.partition(":")[0] for one, _rule in checks.values())),
         },
         "code": code_version(part.use.partition(":")[0], *CODE, __name__),
+        **({"reviews": digest(votes)} if part.reviews else {}),
     }
 
     def build(folder: Path) -> dict[str, Any]:
-        samples, candidates = load_scored(curated, generated, scored)
+        from pipelines.training_layouts import Datasets
+
         picks = bool(scored) or part.use != DEFAULT
-        chosen = load(part.use, part.arguments)(candidates) if picks else _own_replies(candidates)
-        known = [shard for one in benchmarks for shard in shards(one, "samples", SAMPLES)]
+        own: Pick = load(part.use, part.arguments)
+
+        def pick(table: Iterable[tuple[pl.DataFrame, pl.DataFrame]]) -> Picked:
+            return Picked(table, against_all(table, own) if picks else _own_replies)
+
         rules = {name: rule for name, (_part, rule) in checks.items()}
-        picked, leaked = decontaminated(_learnable(chosen, candidates, samples), candidates, samples, rules, known)
+        known = [shard for one in benchmarks for shard in shards(one, "samples", SAMPLES)]
+        picked, leaked = without_leaks(Scored(curated, generated, scored), pick, rules, known)
         rule = part.use if picks else "the reply that came with the data"
-        counts = {"leaked": write_table(folder, "leaked", leaked, LEAKED)}
-        return counts | write_selection(folder, picked, candidates, samples, rule=rule, held_out=part.held_out)
+        people, changed = Reviewed(picked, votes, rule), [pl.DataFrame(schema=OVERRIDDEN)]
+        with Datasets(folder, rule=rule, held_out=part.held_out) as out:
+            for one, candidates, samples in people:
+                changed.append(one.changed)
+                out.write(one, candidates, samples, overridden=one.changed)
+        apart = {"leaked": (leaked, LEAKED), "overridden": (pl.concat(changed), OVERRIDDEN)}
+        rows = {name: write_table(folder, name, table, schema) for name, (table, schema) in apart.items()}
+        return rows | out.facts() | {"reviews": people.counts() if part.reviews else None}
 
     return once(store, "select", question, build)
 
 
-def write_selection(
-    folder: Path,
-    picked: Selection,
-    candidates: pl.DataFrame,
-    samples: pl.DataFrame,
-    *,
-    rule: str,
-    held_out: float = 0.0,
-) -> dict[str, Any]:
-    """Write what was picked in every layout; gives each one's rows, and how many of them are held out.
+@dataclass(frozen=True)
+class Picked:
+    """What is picked of up to 5,000 samples at a time, their candidates, and they; may be gone through again."""
 
-    `labelled` are the samples whose replies came with scores.
+    table: Iterable[tuple[pl.DataFrame, pl.DataFrame]]
+    pick: Pick
+
+    def __iter__(self) -> Iterator[tuple[Selection, pl.DataFrame, pl.DataFrame]]:
+        for samples, candidates in self.table:
+            yield _learnable(self.pick(candidates), candidates, samples), candidates, samples
+
+
+def against_all(table: Iterable[tuple[pl.DataFrame, pl.DataFrame]], pick: Pick) -> Pick:
+    """Give a rule of selection as one that takes some prompts at a time.
+
+    Most do as they are. Of one that holds prompts against each other what it ranks is gathered first: ids alone.
     """
-    from pipelines.training_layouts import grpo_rows, plain_rows, unpaired_rows
+    ranked, share = [], 1.0
+    for _samples, candidates in table:
+        told = pick(candidates)
+        if not isinstance(told, Ranked):
+            return pick
+        ranked.append(told.ranked)
+        share = told.share
+    if not ranked:
+        return pick
+    taken = first_of(pl.concat(ranked), share)
 
-    sft = sft_rows(picked.sft, candidates, samples, rule)
-    tables = {
-        "sft": (sft, SFT),
-        "preferences": (preference_rows(picked.pairs, candidates, samples, rule), PREFERENCES),
-        "plain": (plain_rows(sft), PLAIN),
-        "unpaired": (unpaired_rows(picked, candidates, samples, rule), UNPAIRED),
-        "grpo": (grpo_rows(samples), GRPO),
-    }
-    apart = {
-        name: write_split(folder, name, table, schema, samples=samples, share=held_out)
-        for name, (table, schema) in tables.items()
-    }
-    labelled = samples.filter(pl.col("replies").list.eval(pl.element().struct.field("score").is_not_null()).list.any())
-    rows = {name: table.height for name, (table, _schema) in tables.items()}
-    return {**rows, "held_out": apart, "labelled": labelled.height}
+    def among_all(candidates: pl.DataFrame) -> Selection:
+        own = pick(candidates)
+        assert isinstance(own, Ranked)  # noqa: S101 - it was so at the first time
+        pairs = own.ranked.join(taken, on=["chosen_id", "rejected_id"], how="semi", maintain_order="left")
+        return Selection(own.sft, pairs.select("chosen_id", "rejected_id"))
+
+    return among_all
 
 
 def _own_replies(candidates: pl.DataFrame) -> Selection:

@@ -152,7 +152,7 @@ def write_table(folder: Path, name: str, frame: pl.DataFrame, schema: pl.Schema)
 
 @dataclass(frozen=True)
 class shards:  # noqa: N801 - called like a function; a class, so that it can be gone through again
-    """Give a stored table a shard at a time, as often as wanted.
+    """Give a stored table a shard at a time, as often as wanted; of all columns, or of those named alone.
 
     Raises `StoreError` for a shard that isn't what the manifest says.
     """
@@ -160,6 +160,7 @@ class shards:  # noqa: N801 - called like a function; a class, so that it can be
     stored: Stored
     name: str
     schema: pl.Schema
+    columns: tuple[str, ...] = ()
 
     @property
     def hashes(self) -> dict[str, str]:
@@ -167,16 +168,14 @@ class shards:  # noqa: N801 - called like a function; a class, so that it can be
         known = orjson.loads((self.stored.folder / MANIFEST).read_bytes())["files"]
         return {file: known[file] for file in sorted(known) if file.startswith(f"{self.name}/")}
 
-    def __len__(self) -> int:
-        """Count the shards."""
-        return len(self.hashes)
-
     def __iter__(self) -> Iterator[pl.DataFrame]:
         for shard, known in self.hashes.items():
             file = self.stored.folder / shard
             if sha256(file) != known:
                 raise StoreError(f"{file} has changed since it was written; remove its stage and run again")
-            yield check(pl.read_parquet(file), self.schema, self.name)
+            wanted = self.columns or tuple(self.schema)
+            frame = pl.read_parquet(file, columns=list(self.columns) or None)
+            yield check(frame, pl.Schema({name: self.schema[name] for name in wanted}), self.name)
 
 
 def read_table(stored: Stored, name: str, schema: pl.Schema) -> pl.DataFrame:

@@ -10,7 +10,7 @@ import math
 
 import polars as pl
 
-from pipelines.select import Selection, best_of, eligible, hashed, needs_margin
+from pipelines.select import Ranked, Selection, best_of, eligible, first_of, hashed, needs_margin
 
 SIDES = ("id", "text", "score", "wins", "model", "spread")
 
@@ -121,7 +121,7 @@ def most_disputed(
     replies: int = 1,
     on_policy: bool = False,
     seed: int = 0,
-) -> Selection:
+) -> Ranked:
     """Take the `share` (above 0, to 1) of the prompts whose judges disagree most, and of each the pair they do most on.
 
     The disagreement on a pair is the sum of its candidates' `spread`: what a candidate's judges, or a jury's members,
@@ -136,8 +136,9 @@ def most_disputed(
     disputed = _pairs(scored, margin).with_columns(doubt=pl.col("spread") + pl.col("spread_rejected"))
     ranked = disputed.drop_nulls("doubt").with_columns(draw=hashed("chosen", "rejected", before=[seed]))
     widest = ranked.sort(-pl.col("doubt"), "draw").unique("sample_id", keep="first", maintain_order=True)
-    taken = widest.head(math.ceil(share * widest.height)).sort("sample_id")
-    return _selection(best_of(scored, minimum, replies), taken)
+    one = _selection(best_of(scored, minimum, replies), first_of(widest, share).sort("sample_id"))
+    order = widest.select("doubt", "draw", chosen_id="chosen", rejected_id="rejected")
+    return Ranked(one.sft, one.pairs, order, share)
 
 
 def _sided(candidates: pl.DataFrame) -> pl.DataFrame:

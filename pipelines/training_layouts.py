@@ -3,10 +3,64 @@
 TRL's reward trainer reads `preferences` as it is: `prompt`, `chosen`, `rejected`, and `margin` where it is kept.
 """
 
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Self
+
 import polars as pl
 
-from pipelines.select import Selection, sft_rows
-from schemas.tables import GRPO, PLAIN, UNPAIRED
+from pipelines.held_out import Split
+from pipelines.review.override import authored, authored_replies
+from pipelines.select import Selection, preference_rows, sft_rows
+from schemas.tables import GRPO, OVERRIDDEN, PLAIN, PREFERENCES, SFT, UNPAIRED
+
+SCORED = pl.col("replies").list.eval(pl.element().struct.field("score").is_not_null()).list.any()
+
+
+class Datasets:
+    """Writes what was picked in every layout, some samples at a time; used as a context."""
+
+    def __init__(self, folder: Path, *, rule: str, held_out: float = 0.0) -> None:
+        schemas = {"sft": SFT, "preferences": PREFERENCES, "plain": PLAIN, "unpaired": UNPAIRED, "grpo": GRPO}
+        self.rule, self.labelled = rule, 0
+        self.tables = {name: Split(folder, name, schema, held_out) for name, schema in schemas.items()}
+        self.open = ExitStack()
+
+    def __enter__(self) -> Self:
+        for table in self.tables.values():
+            self.open.enter_context(table)
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self.open.__exit__(*failure)  # type: ignore[arg-type] # what `with` gives
+
+    def write(
+        self,
+        picked: Selection,
+        candidates: pl.DataFrame,
+        samples: pl.DataFrame,
+        *,
+        overridden: pl.DataFrame | None = None,
+    ) -> None:
+        """Write what was picked of these samples' candidates; what people flipped (`overridden`) names them."""
+        changed = pl.DataFrame(schema=OVERRIDDEN) if overridden is None else overridden
+        sft = sft_rows(picked.sft, candidates, samples, self.rule)
+        rows = {
+            "sft": sft,
+            "preferences": authored(preference_rows(picked.pairs, candidates, samples, self.rule), changed),
+            "plain": plain_rows(sft),
+            "unpaired": authored_replies(unpaired_rows(picked, candidates, samples, self.rule), changed),
+            "grpo": grpo_rows(samples),
+        }
+        for name, table in rows.items():
+            self.tables[name].write(table, samples)
+        self.labelled += samples.filter(SCORED).height
+
+    def facts(self) -> dict[str, Any]:
+        """Give each layout's rows, how many of them are held out, and the samples whose replies came with scores."""
+        rows = {name: table.rows for name, table in self.tables.items()}
+        apart = {name: table.apart for name, table in self.tables.items()}
+        return {**rows, "held_out": apart, "labelled": self.labelled}
 
 
 def plain_rows(sft: pl.DataFrame) -> pl.DataFrame:

@@ -1,23 +1,28 @@
 """The command `./mill weigh`: the weights of rule-based rewards, fitted to graded replies."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import orjson
 
 from judges.rbr import read_rules
 from judges.rbr_fit import fit_file
+from judges.reward import scored
 from pipelines.closing import aligned, number, percent
 from schemas.errors import GristmillError, InputError
 from schemas.parts import PartError
+from schemas.tables import Sample
+from schemas.verdicts import BatchVerifier
 
 NEEDED = ("prompt", "response_type", "propositions")
 
 
-def weigh(rules: Path, graded: Path, to: Path, *, seed: int = 0) -> dict[str, Any]:
+def weigh(rules: Path, graded: Path, to: Path, *, seed: int = 0, reward_model: Sequence[str] = ()) -> dict[str, Any]:
     """Fit the weights by the JSON lines in `graded`, write them to `to` and give what was written.
 
-    Raises `InputError` naming the line that holds no graded reply.
+    With a `reward_model`, or several, they are fitted on top of what it says of each line's `reply` to its `prompt`.
+    Raises `InputError` naming the line that holds no graded reply, or one that the reward model can't score.
     """
     try:
         known = read_rules(str(rules))
@@ -35,7 +40,32 @@ def weigh(rules: Path, graded: Path, to: Path, *, seed: int = 0) -> dict[str, An
             what = f"without {', '.join(lacks)}" if lacks else f"of the response type {row['response_type']!r}"
             raise InputError(f"{graded}, line {line}: a reply {what}, which {rules} does not know or needs")
         rows.append(row)
-    return fit_file(known, rows, to, seed=seed)
+    if not reward_model:
+        return fit_file(known, rows, to, seed=seed)
+    model = scored(model=list(reward_model))
+    told = _with_reward(graded, rows, model)
+    return fit_file(known, told, to, seed=seed, reward_model=model.revision)
+
+
+def _with_reward(file: Path, rows: Sequence[dict[str, Any]], model: BatchVerifier) -> list[dict[str, Any]]:
+    """Add to each row what the reward model says of it."""
+    asked = [_asked(file, line, row) for line, row in enumerate(rows, 1)]
+    try:
+        verdicts = model.verify(asked)
+    finally:
+        model.close()
+    for line, verdict in enumerate(verdicts, 1):
+        if verdict.score is None:
+            raise InputError(f"{file}, line {line}: the reward model gives the reply no score: {verdict.why}")
+    return [row | {"reward_model": verdict.score} for row, verdict in zip(rows, verdicts, strict=True)]
+
+
+def _asked(file: Path, line: int, row: Mapping[str, Any]) -> tuple[str, Sample]:
+    prompt = [{"role": "user", "content": row["prompt"]}] if isinstance(row["prompt"], str) else row["prompt"]
+    if not isinstance(row.get("reply"), str) or not isinstance(prompt, list) or "reward_model" in row:
+        what = "a `reward_model` of its own" if "reward_model" in row else "no text at `reply`, or no chat at `prompt`"
+        raise InputError(f"{file}, line {line}: {what}, where a reward model is to score the reply")
+    return row["reply"], cast("Sample", {"prompt": prompt})
 
 
 def words(told: dict[str, Any]) -> str:

@@ -34,3 +34,7 @@ class TrainingError(GristmillError):
 
 class SandboxError(GristmillError):
     """No sandbox for code of unknown origin: what is missing, and how to get it."""
+
+
+class PublishError(GristmillError):
+    """A dataset that must not or could not be published: what stands against it, what is visible, what to do."""

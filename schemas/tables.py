@@ -200,13 +200,30 @@ LEAKED = pl.Schema(
         "sample_id": pl.String(),
         "text": pl.String(),
         "generator": pl.String(),
-        "picked": pl.List(pl.String()),  # as what: "sft", "chosen", "rejected"
+        "picked": pl.List(pl.String()),  # as what: "sft", "chosen", "rejected"; empty: it was kept from a pick
         "rule": pl.String(),
         "measured": pl.Float64(),
         "maximum": pl.Float64(),
         "match": pl.String(),  # the benchmark's row, "file:row"
         "span": pl.String(),
         "why": pl.String(),
+    }
+)
+
+
+OVERRIDDEN = pl.Schema(  # what a rule of selection picked and people said otherwise of
+    {
+        "sample_id": pl.String(),
+        "candidate_id": pl.String(),  # the chosen, or the reply picked for SFT
+        "rejected_id": pl.String(),  # of a pair; else null
+        "done": pl.String(),  # "flipped" or "removed"
+        "verdict": pl.String(),  # what most people said: "rejected is better", "no preference", "bad"
+        "people": pl.List(pl.String()),
+        "votes": pl.List(pl.String()),  # by person, in the words of a review; "a" and "b" are its ids in order
+        "notes": pl.List(pl.String()),  # by person, empty without one
+        "score": pl.Float64(),  # the judges', of a pair its margin
+        "judge": pl.String(),
+        "rule": pl.String(),  # that had picked it
     }
 )
 

@@ -68,17 +68,35 @@ class Query:
 
 
 @dataclass(frozen=True)
+class BatchVerifier:
+    """Scores many replies at once, each with its sample, without asking an engine: a reward model, say.
+
+    A verdict must not depend on what it is scored with. `revision` names the weights; `close` frees the device.
+    """
+
+    verify: Callable[[Sequence[tuple[str, Sample]]], list[Verdict]]
+    revision: str
+    close: Callable[[], None]
+
+
+@dataclass(frozen=True)
 class ReplyJudge:
     """Two pure functions: `ask` gives the next questions about replies to a sample, `read` a verdict for each reply.
 
     `ask` sees what was answered so far and is called until it gives none, so that a question can rest on an answer (a
     rubric is written, then applied). Neither sees a reply that met an error: then the verdicts are errors. `together`
-    says that all of a sample's different texts are told at once; else each is judged alone.
+    says that all of a sample's different texts are told at once; else each is judged alone. Where a question rests on
+    an answer, `suppose` gives a text that the answer of a number (from 0) may have, one of those that most is asked
+    after: by it is foreseen what will be asked. `revision` names what the verdicts rest on besides the questions. What
+    `base` gives a reply is added to its score; without it there is none.
     """
 
     ask: Callable[[Sample, Sequence[str], Sequence[Reply]], list[Query]]
     read: Callable[[Sample, Sequence[str], Sequence[Reply]], list[Verdict]]
     together: bool = False
+    suppose: Callable[[int], str] | None = None
+    revision: str = ""
+    base: BatchVerifier | None = None
 
 
 @dataclass(frozen=True)
@@ -109,15 +127,3 @@ def seats(judge: object, engines: int) -> list[tuple[int, int]]:
     if judges not in {1, count} or engines not in {1, count}:
         raise PartError([f"{judges} judges and {engines} engines: name as many, or one of either"])
     return [(at % judges, at % engines) for at in range(count)]
-
-
-@dataclass(frozen=True)
-class BatchVerifier:
-    """Scores many replies at once, each with its sample, without asking an engine: a reward model, say.
-
-    A verdict must not depend on what it is scored with. `revision` names the weights; `close` frees the device.
-    """
-
-    verify: Callable[[Sequence[tuple[str, Sample]]], list[Verdict]]
-    revision: str
-    close: Callable[[], None]

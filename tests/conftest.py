@@ -49,3 +49,19 @@ def vllm_engine(tiny: str) -> Iterator[Engine]:
     engine = local(model=tiny)
     yield engine
     engine.close()
+
+
+@pytest.fixture(scope="session")
+def reward_model(tiny: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The tiny model with a random head of one output."""
+    import torch
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    folder = str(tmp_path_factory.mktemp("reward"))
+    torch.manual_seed(0)
+    tokenizer = AutoTokenizer.from_pretrained(tiny)
+    model = AutoModelForSequenceClassification.from_pretrained(tiny, num_labels=1, dtype=torch.float32)
+    torch.nn.init.normal_(model.score.weight)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from judges.agreement import alpha, kappa, majority, mean, trusted_from
+from judges.agreement import alpha, kappa, majority, mean, trusted_from, wilson
 
 LABELS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=2, max_size=60)
 KRIPPENDORFF = [  # his example with four observers and missing values, by unit
@@ -115,3 +115,17 @@ def test_people_who_are_split_settle_nothing() -> None:
     assert majority([1, 1, -1]) == 1
     assert majority([1, -1]) is None
     assert majority([]) is None
+
+
+@given(st.integers(1, 10_000), st.data())
+def test_the_interval_of_a_share_holds_it_and_has_its_mirror(rows: int, data: st.DataObject) -> None:
+    hits = data.draw(st.integers(0, rows))
+    low, high = wilson(hits, rows) or (2.0, 2.0)
+    assert 0 <= low <= hits / rows + 1e-9
+    assert hits / rows - 1e-9 <= high <= 1
+    assert wilson(rows - hits, rows) == pytest.approx((1 - high, 1 - low))
+
+
+def test_none_of_fifty_is_not_surely_none() -> None:
+    assert wilson(0, 50) == pytest.approx((0, 0.0713), abs=1e-4)  # z² / (50 + z²)
+    assert wilson(0, 0) is None

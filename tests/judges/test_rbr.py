@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from judges.propositions import probability, question
 from judges.rbr import Rules, classes_of, read_rules, reward, truths
 from judges.rbr_fit import Graded, fit, fit_file
+from pipelines.score import prompts_of
+from schemas.chats import content_id
 from schemas.engines import Reply
 from schemas.errors import InputError
 from schemas.parts import PartError
@@ -148,7 +150,10 @@ def test_the_reward_is_the_weights_of_what_is_true_and_an_unread_answer_is_no_ve
     answers = [Reply("k", text) for text in ("yes", "no", "no", "no", "yes", "perhaps")]
     good, unread = judge.read(SAMPLE, ["Gladly.", "No."], answers)
     assert good.score == pytest.approx(weights["polite"] + weights["good"])
-    assert good.extracted == "good"
+    assert orjson.loads(good.extracted or "") == {
+        "class": "good",
+        "propositions": dict(zip(NAMES, (1, 0, 0), strict=True)),
+    }
     assert (unread.score, unread.status) == (None, "unparsed")
     assert "lectures" in unread.why
     [other] = judge.read({**SAMPLE, "reference": "5"}, ["Gladly."], [])
@@ -189,3 +194,22 @@ def test_a_reply_cannot_close_its_fence(prompt: str, reply: str) -> None:
     assert fence not in prompt
     assert fence not in reply
     assert turn["content"].count(fence) == 4
+
+
+def test_what_a_reward_model_says_is_in_all_rows_or_in_none(rules: Rules, tmp_path: Path) -> None:
+    rows: list[dict[str, Any]] = [
+        {"prompt": "p", "response_type": "comply", "propositions": dict.fromkeys(NAMES, at), "reward_model": 1.0}
+        for at in (0, 1)
+    ]
+    with pytest.raises(InputError, match="1 of 2 rows"):
+        fit_file(rules, [rows[0], rows[1] | {"reward_model": None}], tmp_path / "weights.json")
+
+
+def test_other_weights_are_another_judge(rules: Rules, tmp_path: Path) -> None:
+    def revision(weight: float) -> str:
+        told = {"rules": rules.key, "types": {"comply": {"weights": {"polite": weight}}}}
+        (tmp_path / "weights.json").write_bytes(orjson.dumps(told))
+        judge = reward(rules=str(tmp_path / "rules.toml"), weights=str(tmp_path / "weights.json"))
+        return content_id(prompts_of(judge))
+
+    assert revision(1.0) == revision(1.0) != revision(2.0)

@@ -14,22 +14,6 @@ from schemas.tables import Sample
 MARGINS = st.lists(st.floats(-30, 30), min_size=1, max_size=20)
 
 
-@pytest.fixture(scope="session")
-def reward_model(tiny: str, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The tiny model with a random head of one output."""
-    import torch
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer
-
-    folder = str(tmp_path_factory.mktemp("reward"))
-    torch.manual_seed(0)
-    tokenizer = AutoTokenizer.from_pretrained(tiny)
-    model = AutoModelForSequenceClassification.from_pretrained(tiny, num_labels=1, dtype=torch.float32)
-    torch.nn.init.normal_(model.score.weight)
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
-
-
 def rows(count: int) -> list[tuple[str, Sample]]:
     """Give replies of very different lengths, each with a sample."""
     sample: Sample = {

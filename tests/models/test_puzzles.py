@@ -4,7 +4,7 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.measure import interval, is_right
+from models.measure import is_right
 from models.puzzles import FAMILIES, NOUNS, SPLITS, Split, casually, draw, instruction_words
 
 families = st.sampled_from(sorted(FAMILIES))
@@ -50,11 +50,3 @@ def test_a_casual_prompt_keeps_its_payload(family: str, seed: int) -> None:
 
 def test_no_noun_is_a_word_of_the_instructions() -> None:
     assert not set(NOUNS) & instruction_words()
-
-
-@given(st.integers(1, 10_000), st.data())
-def test_an_interval_holds_its_share(of: int, data: st.DataObject) -> None:
-    right = data.draw(st.integers(0, of))
-    low, high = interval(right, of)
-    assert -1e-9 <= low <= right / of + 1e-9
-    assert right / of - 1e-9 <= high <= 1 + 1e-9

@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks.calibration import RECIPE, carded
+from benchmarks.llmbar import DATA, rows
 from judges.pairwise import question
 from pipelines.calibrate import Judged, calibrate, card, demand, family_of, judged, words
 from pipelines.labels import Labels, read_labels, settled
@@ -20,18 +22,6 @@ from schemas.errors import InputError, RecipeError
 from schemas.verdicts import Pair
 
 PAIRS = 60
-RECIPE = """
-name = "judged"
-[[sources]]
-path = "{folder}/pairs.jsonl"
-layout = "dpo"
-[engines.recorded]
-use = "generators.replay:recorded"
-path = "{folder}/said.jsonl"
-[[judges]]
-use = "judges.pairwise:preference"
-engine = "recorded"
-"""
 
 
 @pytest.fixture
@@ -55,7 +45,7 @@ def recipe(tmp_path: Path) -> Path:
             said.append({"question": chat[0]["content"], "solution": "A" if (first == good) == right else "B"})
     (tmp_path / "pairs.jsonl").write_bytes(b"\n".join(map(orjson.dumps, pairs)))
     (tmp_path / "said.jsonl").write_bytes(b"\n".join(map(orjson.dumps, said)))
-    (tmp_path / "recipe.toml").write_text(RECIPE.format(folder=tmp_path))
+    (tmp_path / "recipe.toml").write_text(RECIPE.format(name="judged", folder=tmp_path))
     return tmp_path / "recipe.toml"
 
 
@@ -220,3 +210,18 @@ def test_a_models_family_is_what_its_name_starts_with() -> None:
         "tiny",
         "7b",
     ]
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="LLMBar is not in $GRISTMILL_DATA")
+def test_the_command_line_cards_recorded_judgments_with_the_counts_of_the_record(tmp_path: Path) -> None:
+    records = rows("Adversarial/Manual", "ChatGPT")
+    told = carded(tmp_path, "manual", records)
+    orders = [[one["results"][0][swap]["winner"] for swap in ("swap = False", "swap = True")] for one in records]
+    right = [{str(one["label"])} == set(both) for one, both in zip(records, orders, strict=True)]
+    decided = sum(len(set(both)) == 1 for both in orders)
+    assert told["labelled"] == len(records) == 46
+    assert told["agreement"]["mean"] == pytest.approx(sum(right) / len(records))
+    assert (told["decided_agreement"]["mean"], told["decided_agreement"]["rows"]) == (sum(right) / decided, decided)
+    firsts = sum((as_is == "1") + (swapped == "2") for as_is, swapped in orders)
+    assert told["position_bias"]["mean"] == firsts / (2 * len(records))
+    assert told["kappa"] < 0 < told["agreement"]["interval"][0] < told["agreement"]["mean"] < 0.5

@@ -14,20 +14,22 @@ from typing import Any
 import orjson
 import polars as pl
 import pytest
+import torch
 import yaml
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from generators.asking import ask
-from generators.huggingface import local
 from generators.ledger import Ledger, open_ledger
 from judges.checks import own
 from judges.pairwise import preference
 from judges.rating import rating
+from judges.reward import scored
 from pipelines.files.read import rows_of
 from pipelines.generate import candidate
 from pipelines.judging import members, settle
 from pipelines.pairs import read_preferences
 from pipelines.recipe import Recipe
-from pipelines.score import cases_of, samples_by_id, verify
+from pipelines.score import cases_of, samples_by_id, verify, verify_together
 from pipelines.score import rows_of as rows_of_verdicts
 from pipelines.scored import table_of
 from pipelines.select import Selection, best_and_worst, preference_rows
@@ -169,29 +171,32 @@ def test_a_tie_is_no_pair(ledger: Ledger) -> None:
         preference_rows(forced.pairs, table, samples_of(1), "forced")
 
 
-def test_a_score_does_not_depend_on_the_padding_of_its_batch(tiny: str) -> None:
-    def theirs(batch: list[list[int]]) -> list[int]:
-        longest = max(map(len, batch))
-        padded = [row + [0] * (longest - len(row)) for row in batch]
-        return [row[-1] for row in padded]  # the last position: a token of the longest row, padding in all others
+def test_a_score_does_not_depend_on_the_padding_of_its_batch(reward_model: str) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(reward_model)
+    model = AutoModelForSequenceClassification.from_pretrained(reward_model).eval()
+    texts = tuple("5 is what it is. " * at for at in range(1, 5))
 
-    assert theirs([[5, 7]]) != theirs([[5, 7], [1, 2, 3]])[:1]
-    asked = [
-        Request(user("What is 2 plus 3?"), Sampling(), "m", "1", continuation=" ".join(["5"] * (1 + 7 * at)))
-        for at in range(4)
+    def theirs(batch: tuple[str, ...]) -> list[float]:
+        chats: Any = [[*user("question 0"), {"role": "assistant", "content": text}] for text in batch]
+        rows: Any = [tokenizer.apply_chat_template(chat, tokenize=True, return_dict=False) for chat in chats]
+        longest = max(map(len, rows))
+        padded = torch.tensor([row + [tokenizer.pad_token_id] * (longest - len(row)) for row in rows])
+        with torch.inference_mode():
+            hidden = model.model(input_ids=padded).last_hidden_state
+            scores: list[float] = model.score(hidden)[:, -1, 0].tolist()  # the last position: padding in all but one
+        return scores
+
+    alone = [theirs((text,))[0] for text in texts]
+    assert theirs(texts)[-1] == pytest.approx(alone[-1], abs=1e-4)  # the longest has none
+    assert all(abs(one - other) > 1e-2 for one, other in zip(theirs(texts)[:-1], alone[:-1], strict=True))
+    samples, candidates = samples_by_id(samples_of(1)), candidates_of(1, texts)
+    by_batch = [
+        [row["score"] for row in verify_together("r", scored(model=reward_model, batch=batch), samples, candidates)]
+        for batch in (1, 4)
     ]
-    scores = []
-    for batch in (1, 4):
-        engine = local(model=tiny, batch=batch)
-        own = [
-            Request(one.chat, one.sampling, engine.model, engine.revision, continuation=one.continuation)
-            for one in asked
-        ]
-        told = {reply.key: reply.logprob for reply in engine(own)}
-        scores.append([told[one.key] for one in own])
-        engine.close()
-    assert None not in scores[0]
-    assert scores[0] == pytest.approx(scores[1], rel=1e-4)
+    ours = [theirs((text,))[0] for text in candidates["text"]]  # each by itself: there is no padding to see
+    assert by_batch[0] == pytest.approx(ours, abs=1e-4)
+    assert by_batch[1] == pytest.approx(ours, abs=1e-4)
 
 
 def test_an_edited_rubric_is_asked_anew(ledger: Ledger) -> None:

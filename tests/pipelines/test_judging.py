@@ -9,12 +9,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import orjson
 import polars as pl
 import pytest
 
 from benchmarks.judge_noise import BIASES, expected, measured
 from benchmarks.llmbar import DATA, MODELS, SETS, figures_of, recorded_accuracy, rows
 from benchmarks.stages import Prompt, judged
+from judges.rbr import read_rules
+from pipelines import steps
 from pipelines.judge_figures import reply_judge_figures
 from pipelines.recipe import Recipe
 from pipelines.sections import JudgePart
@@ -120,6 +123,26 @@ def test_a_jury_of_engines_gives_one_score_and_keeps_each_members(tmp_path: Path
     assert told["members_agree"] == {"0, 1": 0.5, "0, 2": 0.5, "1, 2": 1.0}
     assert (told["members"], told["unanimous"]) == (3, 0.75)
     assert told["agreement"] is None
+
+
+def test_each_engine_of_a_jury_hears_every_sample_before_the_next_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(steps, "SAMPLES_AT_ONCE", 1)
+    order: list[str] = []
+
+    def engine(name: str) -> Told:
+        def answer(_content: str) -> str:
+            order.append(name)
+            return "5"
+
+        return Told(answer, name)
+
+    part = {"use": "judges.jury:of", "judges": [{"use": "judges.pointwise:rubric"}], "engines": ["a", "b"]}
+    found = tables(tmp_path, part, a=engine("a"), b=engine("b"))
+    assert order == ["a"] * 4 + ["b"] * 4
+    assert found["judgments"]["member"].to_list() == [0, 1] * 4
+    assert found["judgments"]["candidate_id"].n_unique() == 4
 
 
 def test_a_jury_of_prompts_compares_pairs(tmp_path: Path) -> None:
@@ -279,3 +302,34 @@ def test_replayed_judgments_have_the_recorded_accuracy(model: str) -> None:
     told = figures_of(every, model)
     better_than_chance = told["agreement"] > 0.5
     assert (told["reconciled_agreement"] > told["agreement"]) == better_than_chance
+
+
+def test_a_rule_based_reward_is_the_reward_models_and_the_weights_of_what_is_so(
+    tmp_path: Path, reward_model: str
+) -> None:
+    (tmp_path / "rules.toml").write_text(
+        'order = ["good", "bad"]\n[propositions]\ntwo = "Is it 2?"\n'
+        "[classes.sum.good]\ntwo = true\n[classes.sum.bad]\ntwo = false\n"
+    )
+    weights = {"two": 3.0, "good": 1.0, "bad": -1.0}
+    known = {"rules": read_rules(str(tmp_path / "rules.toml")).key, "reward_model": "given"}
+    (tmp_path / "weights.json").write_bytes(orjson.dumps(known | {"types": {"sum": {"weights": weights}}}))
+    part = {
+        "use": "judges.rbr:reward",
+        "engine": "e",
+        "rules": str(tmp_path / "rules.toml"),
+        "weights": str(tmp_path / "weights.json"),
+        "response_type": "sum",
+        "reward_model": reward_model,
+    }
+    engine = Told(by_reply(It_is_2="yes", It_is_3="no", It_is_5="no", broken="perhaps"))
+    total = scores(tables(tmp_path / "total", part, e=engine))
+    base = scores(tables(tmp_path / "base", {"use": "judges.reward:scored", "model": reward_model}))
+    rules = scores(tables(tmp_path / "rules", {key: part[key] for key in part if key != "reward_model"}, e=engine))
+    assert {row: score for row, (score, _) in rules.items()} == {"p1": 4, "p2": -1, "p3": 4, "q1": -1, "q2": None}
+    for row, (score, status) in total.items():
+        under, over = base[row][0], rules[row][0]
+        assert under is not None
+        assert score == (None if over is None else pytest.approx(under + over, abs=1e-4))
+        assert status == ("unparsed" if over is None else "scored")
+    assert len({score for score, _ in base.values()}) > 1

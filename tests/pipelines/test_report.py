@@ -13,7 +13,7 @@ from markdown_it import MarkdownIt
 from pipelines import charts, figures, report
 from pipelines.closing import visible
 from pipelines.folder import Tables
-from schemas.tables import CANDIDATES, COMPARISONS, DROPPED, JUDGMENTS, PREFERENCES, QUARANTINED, SAMPLES, SCORES, SFT
+from schemas.tables import CANDIDATES, COMPARISONS, DROPPED, PREFERENCES, QUARANTINED, SAMPLES, SCORES, SFT
 
 POISON = [
     "<script>alert(1)</script>",
@@ -105,24 +105,28 @@ def made(words: Words) -> tuple[dict[str, Any], Tables]:
     both = [(f"{row}{side}", row, side) for row in rows[:18] for side in "gb"]
     pair = told | {"chosen": [{"content": words.good}], "rejected": [{"content": words.bad}], "margin": 1.0}
     pair |= {"chosen_generator": words.model + "g", "rejected_generator": words.model + "b"}
+    preferences = pl.DataFrame([pair | {"id": f"p{at}"} for at in range(6)], schema=PREFERENCES)
     tables = Tables(
-        samples=pl.DataFrame([sample | {"id": row} for row in rows], schema=SAMPLES),
-        quarantined=pl.DataFrame([bad | {"raw": words.bad}], schema=QUARANTINED),
-        kept=pl.DataFrame([sample | {"id": row} for row in rows[:18]], schema=SAMPLES),
-        dropped=pl.DataFrame([sample | short, sample | twin | {"also": [words.rule]}], schema=DROPPED),
-        candidates=pl.DataFrame(
-            [{"id": one, "sample_id": row, "model": words.model + side} for one, row, side in both], schema=CANDIDATES
-        ),
-        scores=pl.DataFrame(
-            [{"candidate_id": one, "score": float(side == "g")} for one, _, side in both], schema=SCORES
-        ),
-        comparisons=pl.DataFrame([compared(row, words) for row in rows[:18]], schema=COMPARISONS),
-        judgments=pl.DataFrame(schema=JUDGMENTS),
-        sft=pl.DataFrame([told] * 18, schema=SFT),
-        preferences=pl.DataFrame([pair | {"id": f"p{at}"} for at in range(6)], schema=PREFERENCES),
-        values={words.rule: pl.DataFrame({"id": rows, "value": [float(at) for at in range(1, 21)]})},
+        samples=cut(pl.DataFrame([sample | {"id": row} for row in rows], schema=SAMPLES)),
+        quarantined=cut(pl.DataFrame([bad | {"raw": words.bad}], schema=QUARANTINED)),
+        kept=cut(pl.DataFrame([sample | {"id": row} for row in rows[:18]], schema=SAMPLES)),
+        dropped=cut(pl.DataFrame([sample | short, sample | twin | {"also": [words.rule]}], schema=DROPPED)),
+        sft=cut(pl.DataFrame([told] * 18, schema=SFT)),
+        preferences=cut(preferences),
+        pairs=figures.pairs_of(cut(preferences)),
+        values={words.rule: pl.DataFrame({"value": [float(at) for at in range(1, 21)]})},
     )
-    return summary_of(tables, words), tables
+    candidates = pl.DataFrame(
+        [{"id": one, "sample_id": row, "model": words.model + side} for one, row, side in both], schema=CANDIDATES
+    )
+    scores = pl.DataFrame([{"candidate_id": one, "score": float(side == "g")} for one, _, side in both], schema=SCORES)
+    comparisons = pl.DataFrame([compared(row, words) for row in rows[:18]], schema=COMPARISONS)
+    return summary_of(tables, words, candidates, scores, comparisons), tables
+
+
+def cut(table: pl.DataFrame) -> list[pl.DataFrame]:
+    """Give a table in two shards."""
+    return [table.slice(0, table.height // 2), table.slice(table.height // 2)]
 
 
 def compared(row: str, words: Words) -> dict[str, Any]:
@@ -138,8 +142,10 @@ def rendered(words: Words) -> tuple[str, str]:
     return report.render(*made(words))
 
 
-def summary_of(tables: Tables, words: Words) -> dict[str, Any]:
-    verified = tables.scores.select("candidate_id", "score")
+def summary_of(
+    tables: Tables, words: Words, candidates: pl.DataFrame, scores: pl.DataFrame, comparisons: pl.DataFrame
+) -> dict[str, Any]:
+    verified = scores.select("candidate_id", "score")
     stages = {"asked": 1_300, "from_ledger": 20, "failed": 3, "prompt_tokens": 4_000_000, "reply_tokens": 50_000}
     match = {"rule": "filters.duplicates:near"}
     return {
@@ -157,12 +163,12 @@ def summary_of(tables: Tables, words: Words) -> dict[str, Any]:
             match | {"kind": "match", "minimum": None, "maximum": 0.8, "dropped": 1, "broken": 1},
         ],
         "requests": {**stages, "stages": {"generate": stages}},
-        "candidates": figures.candidate_figures(tables.candidates, verified),
+        "candidates": figures.candidate_figures(figures.candidate_counts(candidates, verified)),
         "judges": {
-            "judges.math:final_answer": figures.verifier_figures(tables.scores),
-            words.judge: figures.judge_figures(tables.comparisons, verified),
+            "judges.math:final_answer": figures.verifier_figures(scores),
+            words.judge: figures.judge_figures(comparisons, verified),
         },
-        "preferences": figures.preference_figures(tables.preferences),
+        "preferences": figures.preference_figures(tables.pairs),
         "training": [{"method": "sft", "rows": 18, "steps": 40, "final_loss": 0.12345, "seconds": 125.0}],
         "evaluation": {
             "before": {"pass@1": 0.61, "interval": [0.58, 0.64], "tasks": 500, "samples": 8, "unscored": 1},
@@ -233,7 +239,7 @@ def test_every_chart_has_the_role_of_an_image_and_states_its_figures() -> None:
 def test_what_a_recipe_has_not_is_said_and_no_chart_is_empty() -> None:
     summary, tables = made(Words())
     none = {"candidates": {}, "judges": {}, "preferences": {"pairs": 0}, "training": [], "evaluation": {}, "rules": []}
-    html, markdown = report.render(summary | none, replace(tables, quarantined=tables.quarantined.head(0)))
+    html, markdown = report.render(summary | none, replace(tables, quarantined=[pl.DataFrame(schema=QUARANTINED)]))
     assert "<svg" not in html
     for text in (text_of(html), markdown.replace("\\", "")):
         for said in ["has no judges.", "trains no model.", "made no preference pairs.", "Every record could be read."]:

@@ -127,3 +127,9 @@ def test_on_policy_leaves_out_the_replies_that_came_with_the_data() -> None:
 def test_no_reply_at_all_can_not_be_asked_for() -> None:
     with pytest.raises(ValueError, match="replies is 0"):
         best_and_worst(scored([("p", "x", 1.0)]), replies=0)
+
+
+@pytest.mark.parametrize("blank", ["", " \n\t"])
+def test_a_blank_reply_is_neither_chosen_nor_rejected(blank: str) -> None:
+    assert best_and_worst(scored([("p", "x", 1.0), ("p", blank, 0.0)])).pairs.is_empty()
+    assert best_and_worst(scored([("p", blank, 1.0), ("p", "y", 0.0)])).sft.is_empty()

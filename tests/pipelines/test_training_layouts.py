@@ -1,5 +1,7 @@
 """What a selection is written as: every layout, the held-out split, and what leaks a benchmark."""
 
+import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +13,14 @@ from hypothesis import strategies as st
 
 from filters.contamination import ngrams
 from filters.duplicates import exact
-from pipelines.decontaminate import contaminating, decontaminated
+from pipelines.decontaminate import contaminating, without_leaks
 from pipelines.held_out import held_out_ids
 from pipelines.scored import table_of
 from pipelines.sections import FilterPart
-from pipelines.select import Selection, write_selection
+from pipelines.select import Selection, best_and_worst
 from pipelines.train import training_rows
+from pipelines.training_layouts import Datasets
+from schemas.rules import MatchRule
 from schemas.tables import CANDIDATES, COMPARISONS, SAMPLES, SCORES
 
 LAYOUTS = ("sft", "preferences", "plain", "unpaired", "grpo")
@@ -57,10 +61,18 @@ def written(folder: Path, layout: str) -> pl.DataFrame:
     return pl.concat([pl.read_parquet(file) for file in sorted((folder / layout).rglob("*.parquet"))])
 
 
+def write_selection(
+    folder: Path, chosen: Selection, table: pl.DataFrame, asked: pl.DataFrame, *, held_out: float = 0.0
+) -> dict[str, Any]:
+    with Datasets(folder, rule="r", held_out=held_out) as out:
+        out.write(chosen, table, asked)
+    return out.facts()
+
+
 def test_each_layout_has_the_columns_that_its_trainer_reads(tmp_path: Path) -> None:
     table = candidates([("s0", "right", 1.0), ("s0", "wrong", 0.0), ("s1", "right", 1.0)])
     asked = samples(["one", "two"]).with_columns(reference=pl.Series(["1", None]))
-    facts = write_selection(tmp_path, picked(["c0", "c2"], [("c0", "c1")]), table, asked, rule="r")
+    facts = write_selection(tmp_path, picked(["c0", "c2"], [("c0", "c1")]), table, asked)
     assert {name: facts[name] for name in LAYOUTS} == {
         "sft": 2,
         "preferences": 1,
@@ -76,14 +88,14 @@ def test_each_layout_has_the_columns_that_its_trainer_reads(tmp_path: Path) -> N
 
 def test_a_text_on_both_sides_of_its_prompt_has_no_label(tmp_path: Path) -> None:
     table = candidates([("s0", "same", 1.0), ("s0", "same", 0.5), ("s0", "worse", 0.0)])
-    write_selection(tmp_path, picked(["c0"], [("c0", "c2"), ("c2", "c1")]), table, samples(["one"]), rule="r")
+    write_selection(tmp_path, picked(["c0"], [("c0", "c2"), ("c2", "c1")]), table, samples(["one"]))
     assert written(tmp_path, "unpaired").is_empty()
 
 
 def test_a_conversation_is_no_plain_text(tmp_path: Path) -> None:
     turns = [{"role": role, "content": "x", "tool_calls": None} for role in ("user", "assistant", "user")]
     asked = samples(["one"]).with_columns(prompt=pl.Series([turns], dtype=SAMPLES["prompt"]))
-    facts = write_selection(tmp_path, picked(["c0"], []), candidates([("s0", "a", 1.0)]), asked, rule="r")
+    facts = write_selection(tmp_path, picked(["c0"], []), candidates([("s0", "a", 1.0)]), asked)
     assert (facts["sft"], facts["plain"]) == (1, 0)
 
 
@@ -94,7 +106,7 @@ def split(tmp_path: Path) -> tuple[Path, dict[str, Any]]:
     rows = [(f"s{at}", text, score) for at in range(120) for text, score in (("right", 1.0), ("wrong", 0.0))]
     chosen = [f"c{2 * at}" for at in range(120)]
     pairs = [(f"c{2 * at}", f"c{2 * at + 1}") for at in range(120)]
-    facts = write_selection(tmp_path, picked(chosen, pairs), candidates(rows), asked, rule="r", held_out=0.2)
+    facts = write_selection(tmp_path, picked(chosen, pairs), candidates(rows), asked, held_out=0.2)
     return tmp_path, facts
 
 
@@ -138,16 +150,80 @@ def test_about_the_share_that_was_asked_for_is_held_out() -> None:
 QUESTION = "Natalia sold clips to forty eight of her friends in April and then half as many in May"
 
 
+BENCHMARK = samples([QUESTION], origin={"file": "bench.jsonl", "row": 7})
+LEAK = f"I know one: {QUESTION}."
+
+
+def decontaminated(
+    table: pl.DataFrame,
+    asked: pl.DataFrame,
+    rules: dict[str, MatchRule] | None = None,
+    *,
+    pick: Callable[[pl.DataFrame], Selection] = best_and_worst,
+) -> tuple[Selection, pl.DataFrame]:
+    """Give what is picked of two blocks of the samples by a rule that looks at each block, and what leaks."""
+    half = asked.height // 2
+    told = [asked[:half], asked[half:]]
+    blocks = [(some, table.filter(pl.col("sample_id").is_in(some["id"].implode()))) for some in told]
+    clean, leaked = without_leaks(
+        blocks,
+        lambda left: [(pick(rows), rows, some) for some, rows in left],
+        {"ngrams": ngrams()} if rules is None else rules,
+        [BENCHMARK],
+    )
+    sft, pairs = zip(*((one.sft, one.pairs) for one, _rows, _some in clean), strict=True)
+    return Selection(pl.concat(sft), pl.concat(pairs)), leaked
+
+
 def test_a_reply_that_gives_a_benchmark_away_falls_with_its_pair_and_says_why() -> None:
-    table = candidates([("s0", f"I know one: {QUESTION}.", 1.0), ("s0", "wrong", 0.0), ("s1", "right", 1.0)])
-    chosen = picked(["c0", "c2"], [("c0", "c1")])
-    benchmark = samples([QUESTION], origin={"file": "bench.jsonl", "row": 7})
-    kept, leaked = decontaminated(chosen, table, samples(["one", "two"]), {"ngrams": ngrams()}, [benchmark])
+    table = candidates([("s0", LEAK, 1.0), ("s0", "wrong", 0.0), ("s1", "right", 1.0)])
+    kept, leaked = decontaminated(table, samples(["one", "two"]))
     assert (kept.sft["id"].to_list(), kept.pairs.rows()) == (["c2"], [])
     [row] = leaked.to_dicts()
     assert (row["candidate_id"], row["picked"], row["match"]) == ("c0", ["sft", "chosen"], "bench.jsonl:7")
     assert row["measured"] == 1
     assert "forty eight" in row["span"]
+
+
+def test_another_reply_that_does_not_leak_takes_the_place_of_one_that_does() -> None:
+    first = [("s0", LEAK, 1.0), ("s0", "right", 1.0), ("s0", f"{LEAK} Indeed.", 1.0), ("s0", "wrong", 0.0)]
+    second = [("s1", "right", 1.0), ("s1", LEAK, 0.0), ("s1", "wrong", 0.0)]
+    kept, leaked = decontaminated(candidates([*first, *second]), samples(["one", "two"]))
+    assert set(kept.sft["id"]) == {"c1", "c4"}
+    assert set(kept.pairs.rows()) == {("c1", "c3"), ("c4", "c6")}
+    told = dict(leaked.select("candidate_id", "picked").iter_rows())
+    assert told == {"c0": ["sft", "chosen"], "c5": ["rejected"], "c2": []}
+
+
+def test_every_prompt_with_a_good_reply_that_does_not_leak_keeps_one() -> None:
+    chance = random.Random(0)
+    rows = [
+        (f"s{at}", f"{LEAK} {sample}" if chance.random() < 0.6 else f"reply {sample}", float(chance.random() < 0.5))
+        for at in range(60)
+        for sample in range(4)
+    ]
+    table = candidates(rows)
+    kept, leaked = decontaminated(table, samples([f"prompt {at}" for at in range(60)]))
+    gone = pl.col("text").str.contains(QUESTION, literal=True)
+    wanted = table.filter(~gone, score=1.0)["sample_id"].unique()
+    picks = kept.sft.join(table, on="id")
+    assert set(picks["sample_id"]) == set(wanted)
+    assert picks.filter(gone).is_empty()
+    sides = pl.concat([kept.pairs["chosen_id"], kept.pairs["rejected_id"]])
+    assert table.filter(gone, pl.col("id").is_in(sides.implode())).is_empty()
+    assert set(leaked["candidate_id"]) <= set(table.filter(gone)["id"])
+    assert leaked["candidate_id"].is_unique().all()
+
+
+def test_a_rule_over_all_prompts_that_goes_on_to_leaks_ends_without_one() -> None:
+    def first_of_all(rows: pl.DataFrame) -> Selection:
+        return picked(rows.sort("id")["id"].head(1).to_list(), [])
+
+    table = candidates([(f"s{at}", f"{LEAK} {at}", 1.0) for at in range(6)])
+    asked = samples([f"prompt {at}" for at in range(6)])
+    kept, leaked = decontaminated(table, asked, pick=first_of_all)
+    assert kept.sft.is_empty()
+    assert sorted(leaked["candidate_id"]) == [f"c{at}" for at in range(6)]  # three a block, one at a time
 
 
 def test_only_rules_on_benchmarks_are_asked_again() -> None:
@@ -157,5 +233,5 @@ def test_only_rules_on_benchmarks_are_asked_again() -> None:
 
 def test_a_rule_that_compares_replies_with_each_other_makes_nothing_fall() -> None:
     table = candidates([("s0", "same", 1.0), ("s1", "same", 1.0)])
-    kept, leaked = decontaminated(picked(["c0", "c1"], []), table, samples(["one", "one"]), {"exact": exact()}, [])
+    kept, leaked = decontaminated(table, samples(["one", "one"]), {"exact": exact()})
     assert (kept.sft.height, leaked.height) == (2, 0)

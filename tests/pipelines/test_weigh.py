@@ -3,8 +3,11 @@ from pathlib import Path
 import orjson
 import pytest
 
+from judges.rbr import reward
+from judges.reward import scored
 from pipelines.weigh import weigh, words
 from schemas.errors import GristmillError, InputError
+from schemas.parts import PartError
 
 RULES = """
 order = ["good", "bad"]
@@ -72,3 +75,25 @@ def test_an_unknown_response_type_and_broken_rules_are_refused(rules: Path, tmp_
     rules.write_text("order = [")
     with pytest.raises(GristmillError, match=r"rules\.toml"):
         weigh(rules, graded(tmp_path), tmp_path / "weights.json")
+
+
+def test_weights_are_fitted_on_top_of_the_reward_model_that_the_recipe_then_needs(
+    rules: Path, tmp_path: Path, reward_model: str
+) -> None:
+    file = graded(tmp_path)
+    with pytest.raises(InputError, match="line 1: no text at `reply`"):
+        weigh(rules, file, tmp_path / "weights.json", reward_model=[reward_model])
+    rows = [orjson.loads(line) | {"reply": f"Well, {at}."} for at, line in enumerate(file.read_bytes().splitlines())]
+    file.write_bytes(b"\n".join(map(orjson.dumps, rows)))
+    told = weigh(rules, file, tmp_path / "weights.json", reward_model=[reward_model])
+    assert told["reward_model"] == scored(model=reward_model).revision
+    assert told["types"]["comply"]["weights"] != weigh(rules, file, tmp_path / "w")["types"]["comply"]["weights"]
+    known, on_it, without = str(rules), str(tmp_path / "weights.json"), str(tmp_path / "w")
+    with pytest.raises(PartError, match="name it as `reward_model`"):
+        reward(rules=known, weights=on_it)
+    assert reward(rules=known, weights=on_it, reward_model=reward_model).base is not None
+    with pytest.raises(PartError, match="--reward-model"):
+        reward(rules=known, weights=without, reward_model=reward_model)
+    file.write_bytes(b"\n".join(orjson.dumps(row | {"reward_model": 1.0}) for row in rows))
+    with pytest.raises(InputError, match="line 1: a `reward_model` of its own"):
+        weigh(rules, file, tmp_path / "weights.json", reward_model=[reward_model])

@@ -1,0 +1,1 @@
+"""Review: people read what a run made, blind, and what they say flows into calibration and selection."""
