@@ -86,7 +86,7 @@ def _has_template(folder: Path) -> bool:
 
 
 def _counts(path: Path) -> bool:
-    if not path.is_file() or path.name.startswith(".") or path.name == "training_args.bin":
+    if not path.is_file() or path.name.startswith(".") or path.name in {"training_args.bin", "training.json"}:
         return False
     return path.name in TOKENIZERS or path.name == "merges.txt" or path.suffix not in NO_WEIGHTS
 

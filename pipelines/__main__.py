@@ -8,6 +8,7 @@ from typing import Annotated
 from cyclopts import App, Parameter, validators
 
 from pipelines import ledgers, reviews
+from pipelines.training_told import Told
 from schemas.errors import GristmillError
 
 app = App(name="mill", help="Turn raw instruction data into SFT and preference datasets people can trust.")
@@ -305,6 +306,25 @@ def unpublish(to: str, *, version: str, reason: str, json: Json = False) -> None
 
     told = withdraw(to, version, reason)
     print(_as_json(told) if json else words(told))
+
+
+@app.command
+def train(name: str, *, told: Told | None = None, out: Out = Path("runs"), json: Json = False) -> None:
+    """Fine-tune on the datasets of a finished run: by its recipe's [[train]], another's, or what is told here.
+
+    Parameters
+    ----------
+    name
+        The recipe, whose newest run is taken, or a run's folder.
+    """
+    from pipelines.finetune import finetune
+    from pipelines.progress import shown
+
+    folder = Path(name) if (Path(name) / "summary.json").is_file() else finished(name, out)
+    sections = told.sections() if told else ()
+    with shown() as progress:
+        summary = finetune(folder, progress, sections=sections)
+    tell(summary, json=json)
 
 
 def finished(name: str, out: Path) -> Path:

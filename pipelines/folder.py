@@ -116,7 +116,12 @@ def _link_all(made: dict[str, Stored], work: Path) -> None:
     models = [stored for stored in trained if stored.facts["method"] != "reward"]
     if models:
         _link(models[-1].folder / "checkpoint", work / "checkpoint")
-    for stored in trained:
+        if (models[-1].folder / "adapter").is_dir():
+            _link(models[-1].folder / "adapter", work / "adapter")
+    for at, stored in enumerate(trained):
+        for file in [*stored.folder.glob("metrics*.jsonl"), *stored.folder.glob("truncated*.json")]:
+            (place := work / "training" / f"{at + 1}-{stored.facts['method']}").mkdir(parents=True, exist_ok=True)
+            _link_file(str(file), str(place / file.name))
         if stored.facts["method"] == "reward":
             for member in sorted(stored.folder.glob("checkpoint*")):
                 _link(member, work / member.name.replace("checkpoint", "reward-model"))

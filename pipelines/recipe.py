@@ -22,10 +22,10 @@ from pipelines.sections import (
     PromptPart,
     Section,
     SelectPart,
-    Training,
 )
 from pipelines.source_faults import source_faults
 from pipelines.sources import Benchmark, Source
+from pipelines.training import Training
 from schemas.errors import GristmillError, RecipeError
 from schemas.parts import PartError, load, nearest
 from schemas.prompts import Grower
@@ -239,9 +239,10 @@ def _reference_faults(values: Mapping[str, Any]) -> Iterator[str]:
     reviews = _table(values.get("select")).get("reviews")
     if isinstance(reviews, str) and not Path(reviews).is_file():
         yield f"select.reviews: no file {reviews!r}; ./mill review NAME makes one beside the recipe's runs"
-    if ("train" in values or evaluate) and not generate:
-        yield "train and evaluate need [generate]: its engine's model is the one that is trained and measured"
-    if ("train" in values or evaluate) and generate.get("pool"):
+    first = next(iter(_sequence(values.get("train"))), {"base": "none is needed"})
+    if (not _table(first).get("base") or evaluate) and not generate:
+        yield "train and evaluate need [generate], whose engine's model is trained and measured (or train.0.base)"
+    if (not _table(first).get("base") or evaluate) and generate.get("pool"):
         yield "train and evaluate need generate.engine: a pool is no one model that could be trained and measured"
 
 

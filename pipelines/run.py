@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from generators.budget import Budget
+from generators.weights import version
 from pipelines.calibrate import cards_of, demand
 from pipelines.curate import curate, edit
 from pipelines.evaluate import evaluate
@@ -18,8 +19,9 @@ from pipelines.recipe import Recipe
 from pipelines.score import score
 from pipelines.sections import Part
 from pipelines.select import select
-from pipelines.store import Stored
+from pipelines.store import Stored, sha256
 from pipelines.train import train
+from pipelines.training_choice import chosen
 
 PREPARED = ("ingest", "grow", "curate")  # the stages that a loop goes through once
 FILES_SAID = 20  # of a run, in the terminal
@@ -213,8 +215,11 @@ def _select(run: Run) -> None:
 
 
 def _train(run: Run, at: int) -> None:
-    base, revision = trained_model(run)
-    section = run.recipe.train[at]
+    asked = run.recipe.train[at]
+    base, revision = (asked.base, version(asked.base, "main")) if asked.base else trained_model(run)
+    section, reasons = chosen(asked, run.made, cards_of(run))
+    for reason in reasons:
+        run.progress.say(f"  {reason}")
     run.close_engines()  # a trainer and an engine do not fight for one device
     run.made[f"train {at}"] = train(
         run.store,
@@ -224,6 +229,9 @@ def _train(run: Run, at: int) -> None:
         revision=revision,
         seed=run.recipe.seed,
         progress=run.counter(f"  {section.method}"),
+        say=run.progress.say,
+        reasons=reasons,
+        recipe={"name": run.recipe.name, "sha256": sha256(Path(run.recipe.file))},
     )
 
 

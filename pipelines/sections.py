@@ -136,21 +136,6 @@ class SelectPart(Part):
     reviews: str | None = None
 
 
-class Training(Section):
-    """One TRL job; `arguments` go to TRL's configuration as they are.
-
-    `method` "reward" trains `ensemble` reward models on the preferences, each by a seed of its own.
-    """
-
-    method: Literal["sft", "dpo", "reward"]
-    ensemble: int = Field(1, ge=1, le=16)
-    epochs: float = Field(1.0, gt=0)
-    learning_rate: float = Field(gt=0)
-    batch_size: int = Field(32, ge=1)
-    max_length: int = Field(512, ge=2)
-    arguments: dict[str, Any] = {}
-
-
 class Evaluate(Section):
     """What is measured before and after training: `samples` answers a task of `benchmark`, as `judge` verifies them."""
 

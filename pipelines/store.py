@@ -86,6 +86,13 @@ def stored_as(store: Path, stage: str, question: Mapping[str, Any]) -> Stored | 
     return None if stored.facts.get("failed") else stored
 
 
+def unfinished(store: Path, stage: str, question: Mapping[str, Any]) -> Path:
+    """Give the folder in which a build keeps what it goes on from when it was killed; who made it removes it."""
+    folder = store / ".unfinished" / _folder(store, stage, question).name
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
 def _folder(store: Path, stage: str, question: Mapping[str, Any]) -> Path:
     return store / f"{stage}-{content_id(stage, question)}"
 

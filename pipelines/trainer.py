@@ -1,85 +1,96 @@
-"""The fine-tuning job itself: `python -m pipelines.trainer` with the job as JSON on its standard input.
+"""The fine-tuning job itself: `python -m pipelines.trainer JOB`, the job a file of JSON.
 
-Alone in its process, so that what it takes is given back when it ends. Lines on its output that start with `gristmill:`
-are facts in JSON; the rest is the libraries' own talk.
+Alone in its process (with `accelerate launch` in several), so that what it takes is given back when it ends. Lines on
+its output that start with `gristmill:` are facts in JSON; the rest is the libraries' own talk.
 """
 
-import math
+import fcntl
+import os
+import shutil
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
 import orjson
 import torch
-from datasets import Dataset, load_dataset
-from transformers import (
-    AutoModelForCausalLM,
-    AutoModelForSequenceClassification,
-    AutoTokenizer,
-    TrainerCallback,
-    set_seed,
-)
-from trl.trainer.dpo_config import DPOConfig
-from trl.trainer.dpo_trainer import DPOTrainer
-from trl.trainer.reward_config import RewardConfig
-from trl.trainer.reward_trainer import RewardTrainer
-from trl.trainer.sft_config import SFTConfig
-from trl.trainer.sft_trainer import SFTTrainer
+from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer, set_seed
 
-from judges.reward import Scorer
-
-KINDS = {"sft": (SFTConfig, SFTTrainer), "dpo": (DPOConfig, DPOTrainer), "reward": (RewardConfig, RewardTrainer)}
-COLUMNS = {"sft": ["prompt", "completion"], "dpo": ["prompt", "chosen", "rejected"]}
-COLUMNS["reward"] = COLUMNS["dpo"]
-
-
-def tell(**facts: object) -> None:
-    """Print facts for the process that started the job."""
-    print("gristmill:" + orjson.dumps(facts).decode(), flush=True)  # noqa: T201 - the job's output is its report
-
-
-class Teller(TrainerCallback):
-    """Tells each step, and stops the job where the loss is no number."""
-
-    def on_log(self, args: Any, state: Any, control: Any, **told: Any) -> None:  # noqa: ARG002 - the caller's names
-        """Tell the step and its loss."""
-        loss = (told.get("logs") or {}).get("loss")
-        if loss is not None and not math.isfinite(loss):
-            raise ArithmeticError(f"the loss is {loss} at step {state.global_step}: lower the learning_rate")
-        tell(step=state.global_step, steps=state.max_steps, **({} if loss is None else {"loss": round(loss, 5)}))
+from pipelines.store import sync
+from pipelines.trainer_arguments import arguments_of, kind_of
+from pipelines.trainer_faults import in_words
+from pipelines.trainer_rows import rows_of
+from pipelines.trainer_watch import Watch, last_checkpoint, remove_halves, tell, watched
+from schemas.errors import TrainingError
 
 
 def main() -> None:
-    """Read the job, train, and leave the checkpoint in its folder `out`."""
-    job = orjson.loads(sys.stdin.buffer.read())
-    configuration, trainer_class = KINDS[job["method"]]
+    """Read the job, train, and leave in its folder `out` the model in `model`, and `metrics.jsonl`."""
+    job = orjson.loads(Path(sys.argv[1]).read_bytes())
+    out = Path(job["out"])
+    threading.Thread(target=_end_with, args=(job["lock"],), daemon=True).start()
     set_seed(job["seed"])
-    data = rows_of(job)
+    watch = Watch(job)
+    try:
+        trainer, tokenizer = _trainer(job, watch)
+        if trainer.is_world_process_zero():
+            remove_halves(out)
+        trainer.train(resume_from_checkpoint=last_checkpoint(out))
+        watch.hold_to_numbers(trainer.model, trainer.state)
+    except (TrainingError, ArithmeticError, MemoryError, RuntimeError, ValueError) as error:
+        told = in_words(error, job, step=watch.step, batch=watch.batch)
+        if told is None:
+            raise
+        tell(failed=told)
+        sys.exit(1)
+    _save(job, trainer, tokenizer)
+    if trainer.is_world_process_zero():
+        tell(**watch.facts(trainer.state))
+
+
+def _trainer(job: dict[str, Any], watch: Watch) -> tuple[Any, Any]:
+    """Give TRL's trainer for the job, its dataset prepared, and the tokenizer."""
+    configuration, trainer_class = kind_of(job["method"])
     tokenizer = AutoTokenizer.from_pretrained(job["base"])
-    model = model_of(job, tokenizer)
-    trainer = trainer_class(
-        model=model,
-        args=configuration(**arguments_of(job)),
+    data = rows_of(job, tokenizer)
+    options: dict[str, Any] = {}
+    if job["lora"]:
+        options["peft_config"] = lora_of(job)
+    if job["method"] in {"grpo", "rloo"}:
+        from judges.checks import reward_function
+
+        options["reward_funcs"] = reward_function(default=job["verifier"])
+    settings = configuration(**arguments_of(job))
+    if job["learning_rate"] is None and "learning_rate" not in job["arguments"]:
+        tell(say=[f"learning_rate {settings.learning_rate:g}, TRL's own for this method"])
+    if "WORLD_SIZE" not in os.environ and settings.n_gpu > 1:
+        settings._n_gpu = 1  # noqa: SLF001 - else transformers puts all of them under one process, which TRL can't use
+        told = f"{torch.cuda.device_count()} accelerators are here and one is used"
+        tell(say=[f"{told}: accelerate = {{ num_processes = {torch.cuda.device_count()} }} uses all"])
+    trainer = watched(trainer_class, watch)(
+        model=model_of(job, tokenizer),
+        args=settings,
         train_dataset=data,
         processing_class=tokenizer,
-        callbacks=[Teller()],
+        callbacks=[watch],
+        **options,
     )
-    result = trainer.train()
-    trainer.save_model(job["out"])
-    if job["method"] == "reward":
-        tokenizer.save_pretrained(job["out"])
-        margins_of(job)
-    elif model.generation_config is not None:
-        model.generation_config.save_pretrained(job["out"])
-    for left in Path(job["out"]).glob("training_args.bin"):
-        left.unlink()  # a pickle, with this machine's paths in it
-    tell(final_loss=result.training_loss, seconds=round(result.metrics["train_runtime"], 1))
+    tell(rows_in_batches=len(trainer.train_dataset))  # packed, or less those that TRL left out
+    _fit(trainer, job, watch)
+    return trainer, tokenizer
 
 
-def rows_of(job: dict[str, Any]) -> Dataset:
-    """Give the dataset with the columns that TRL reads."""
-    data = load_dataset("parquet", data_files=f"{job['data']}/*.parquet", split="train")
-    return data.select_columns(COLUMNS[job["method"]])
+def _fit(trainer: Any, job: dict[str, Any], watch: Watch) -> None:
+    """Let the schedule of the learning rate end where a budget of steps does, and log at least ten times."""
+    steps = trainer.set_initial_training_values(trainer.args, trainer.get_train_dataloader())[-1]
+    limit = job["limits"].get("steps")
+    if not steps:
+        raise TrainingError(f"{job['method']}: its rows make no whole batch, so there is no step to take")
+    watch.whole = steps
+    if limit is not None and limit < steps:
+        trainer.args.max_steps = steps = int(limit)
+    if "logging_steps" not in job["arguments"]:
+        trainer.args.logging_steps = max(1, min(10, steps // 10))
 
 
 def model_of(job: dict[str, Any], tokenizer: Any) -> Any:
@@ -93,17 +104,20 @@ def model_of(job: dict[str, Any], tokenizer: Any) -> Any:
     return model
 
 
-def margins_of(job: dict[str, Any]) -> None:
-    """Leave beside the reward model, by id, its score of each chosen reply less that of the rejected one."""
-    data = load_dataset("parquet", data_files=f"{job['data']}/*.parquet", split="train")
-    scorer = Scorer(job["out"], batch=job["batch_size"], max_length=job["max_length"])
-    chosen, rejected = (scorer([row["prompt"] + row[side] for row in data]) for side in ("chosen", "rejected"))
-    margins = {
-        row["id"]: better - worse
-        for row, better, worse in zip(data, chosen, rejected, strict=True)
-        if better is not None and worse is not None
-    }
-    Path(job["out"], "margins.json").write_bytes(orjson.dumps(margins))
+def lora_of(job: dict[str, Any]) -> Any:
+    """Give PEFT's configuration of the adapters; a reward model's new head is trained whole."""
+    from peft import LoraConfig
+
+    told, scores = job["lora"], job["method"] == "reward"
+    targets = told["targets"][0] if told["targets"] == ["all-linear"] else told["targets"]
+    return LoraConfig(
+        r=told["rank"],
+        lora_alpha=told["alpha"],
+        lora_dropout=told["dropout"],
+        target_modules=targets,
+        task_type="SEQ_CLS" if scores else "CAUSAL_LM",
+        modules_to_save=["score"] if scores else None,
+    )
 
 
 def attention_of() -> dict[str, str]:
@@ -122,33 +136,55 @@ def dtype_of() -> torch.dtype:
     return torch.bfloat16 if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else torch.float32
 
 
-def arguments_of(job: dict[str, Any]) -> dict[str, Any]:
-    """Give TRL's configuration: the job's settings, ours for this machine, and the recipe's own on top."""
-    accelerated = torch.cuda.is_available()
-    own = job["arguments"]
-    whole = {"max_length": None} if own.get("padding_free") and not own.get("packing") else {}  # TRL cuts no row then
-    return {
-        "output_dir": job["out"],
-        "num_train_epochs": job["epochs"],
-        "learning_rate": job["learning_rate"],
-        "per_device_train_batch_size": job["batch_size"],
-        "max_length": job["max_length"],
-        "seed": job["seed"],
-        "data_seed": job["seed"],
-        "lr_scheduler_type": "cosine",
-        "warmup_steps": 0.05,
-        "weight_decay": 0.0,
-        "use_cpu": not accelerated,
-        "bf16": accelerated and torch.cuda.is_bf16_supported(),
-        "gradient_checkpointing": False,
-        "report_to": [],
-        "save_strategy": "no",
-        "logging_steps": 10,
-        "disable_tqdm": True,
-        "dataloader_pin_memory": accelerated,
-        **whole,
-        **own,
+def _save(job: dict[str, Any], trainer: Any, tokenizer: Any) -> None:
+    """Leave the model whole or not at all, adapters merged into it and beside it."""
+    out = Path(job["out"])
+    work, adapter = out / ".model", out / "adapter"
+    for left in (work, adapter):
+        shutil.rmtree(left, ignore_errors=True)
+    trainer.save_model(str(adapter if job["lora"] else work))  # every process takes part, where they share the weights
+    if not trainer.is_world_process_zero():
+        return
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    if job["lora"]:
+        model = model.merge_and_unload()
+        model.save_pretrained(str(work))
+    tokenizer.save_pretrained(str(work))
+    if job["method"] != "reward" and model.generation_config is not None:
+        model.generation_config.save_pretrained(str(work))
+    for folder in (work, adapter):
+        for left in folder.glob("training_args.bin"):
+            left.unlink()  # a pickle, with this machine's paths in it
+    if job["method"] == "reward":
+        margins_of(job, work)
+    shutil.rmtree(out / "model", ignore_errors=True)
+    for file in work.rglob("*"):
+        sync(file)
+    work.rename(out / "model")
+
+
+def margins_of(job: dict[str, Any], model: Path) -> None:
+    """Leave beside the reward model, by id, its score of each chosen reply less that of the rejected one."""
+    from datasets import load_dataset
+
+    from judges.reward import Scorer
+
+    data = load_dataset("parquet", data_files=f"{job['data']}/*.parquet", split="train")
+    scorer = Scorer(str(model), batch=job["batch_size"], max_length=job["max_length"])
+    chosen, rejected = (scorer([row["prompt"] + row[side] for row in data]) for side in ("chosen", "rejected"))
+    margins = {
+        row["id"]: better - worse
+        for row, better, worse in zip(data, chosen, rejected, strict=True)
+        if better is not None and worse is not None
     }
+    (model / "margins.json").write_bytes(orjson.dumps(margins))
+
+
+def _end_with(lock: str) -> None:
+    """End this process when the one that started it ends, however it does: it holds the lock as long as it lives."""
+    with Path(lock).open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_SH)
+        os._exit(1)
 
 
 if __name__ == "__main__":

@@ -9,9 +9,9 @@ import polars as pl
 import pytest
 
 from judges.reward import Scorer, loss
-from pipelines.sections import Training
 from pipelines.store import Stored, write_table
 from pipelines.train import train
+from pipelines.training import Training
 from schemas.tables import PREFERENCES
 
 UTILITY = {"0": -2.0, "1": -1.2, "2": -0.4, "3": 0.4, "4": 1.2, "5": 2.0}
