@@ -2,6 +2,7 @@
 
 import inspect
 import pkgutil
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -10,9 +11,10 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from pipelines.sections import FilterPart, JudgePart, Section, SelectPart
+from pipelines.training import REINFORCED
 from schemas.parts import nearest
 
-Method = Literal["rejection", "rest", "rest-em", "dpo", "best-of-n"]
+Method = Literal["rejection", "rest", "rest-em", "dpo", "best-of-n", "hybrid"]
 
 
 class Arm(Section):
@@ -66,6 +68,7 @@ PRESETS: dict[Method, Preset] = {
     "rest-em": Preset((1.0,), "base", 10, "sft"),  # arXiv 2312.06585: 10 correct ones a problem at most
     "dpo": Preset(None, "last", None, "dpo"),
     "best-of-n": Preset(None, "base", 1, "sft"),
+    "hybrid": Preset((1.0,), "base", None, "sft"),  # then [[train]]'s own: DPO, and RL on what is still weak
 }
 
 
@@ -75,7 +78,9 @@ class Loop(Section):
     `thresholds` rise: each is a pass of training on the replies that score at least so much. `cap` is how many replies
     of a prompt are learned. A round trains from the `base` model or from the `last` checkpoint. Candidates of `memory`
     earlier rounds are selected from too. It stops after `patience` rounds in a row whose pass@1 on the benchmark
-    `watch` (the evaluation's unless named) is not above the best so far by more than `least`, a fraction.
+    `watch` (the evaluation's unless named) is not above the best so far by more than `least`, a fraction. With `weak`
+    RL trains on the families alone in which the policy before it passes less often than so; `families` are patterns by
+    name, searched for in the prompt's last turn; a family is a verifier unless given.
     """
 
     method: Method
@@ -88,6 +93,8 @@ class Loop(Section):
     least: float = Field(0.0, ge=0)
     patience: int = Field(1, ge=1)
     k: tuple[Annotated[int, Field(ge=1)], ...] = ()
+    weak: float | None = Field(None, gt=0, le=1)
+    families: dict[str, str] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def rising(self) -> Self:
@@ -96,6 +103,11 @@ class Loop(Section):
             raise ValueError("rest needs `thresholds`, rising; with verdicts of right and wrong use rest-em")
         if any(later <= earlier for earlier, later in pairwise(self.thresholds or ())):
             raise ValueError(f"thresholds are {self.thresholds}: each must be above the one before")
+        for name, pattern in self.families.items():
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                raise ValueError(f"families.{name}: {pattern!r} is no pattern: {error}") from error
         return self
 
     @property
@@ -134,11 +146,19 @@ def experiment_faults(values: Mapping[str, Any], known: list[str]) -> Iterator[s
         for method in _list(_table(arm).get("methods")):
             if method not in jobs:
                 yield f"prove.arms.{name}.methods: no [[train]] has the method {method!r}"
-    if loop and (method := loop.get("method")) in PRESETS and jobs and PRESETS[method].needs not in jobs:
+    yield from _loop_faults(loop, jobs, _table(values.get("benchmarks")))
+
+
+def _loop_faults(loop: dict[str, Any], jobs: list[Any], benchmarks: dict[str, Any]) -> Iterator[str]:
+    if (method := loop.get("method")) in PRESETS and jobs and PRESETS[method].needs not in jobs:
         yield f"loop.method: {method} needs a [[train]] with method = {PRESETS[method].needs!r}"
+    if (loop.get("method") == "hybrid" or "weak" in loop) and jobs and not set(jobs) & set(REINFORCED):
+        yield f"loop: {' and '.join(REINFORCED)} are what `weak` and hybrid are about, and no [[train]] is one"
+    if loop.get("method") == "hybrid" and "weak" not in loop:
+        yield "loop.weak: hybrid needs it, a fraction: RL trains on families that pass less often"
     watch = loop.get("watch")
-    if isinstance(watch, str) and watch not in _table(values.get("benchmarks")):
-        yield f"loop.watch: no benchmark {watch!r}{nearest(watch, _table(values.get('benchmarks')))}"
+    if isinstance(watch, str) and watch not in benchmarks:
+        yield f"loop.watch: no benchmark {watch!r}{nearest(watch, benchmarks)}"
 
 
 def takes(use: str) -> set[str]:

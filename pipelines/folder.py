@@ -121,7 +121,7 @@ def _link_all(made: dict[str, Stored], work: Path) -> None:
     for at, stored in enumerate(trained):
         for file in [*stored.folder.glob("metrics*.jsonl"), *stored.folder.glob("truncated*.json")]:
             (place := work / "training" / f"{at + 1}-{stored.facts['method']}").mkdir(parents=True, exist_ok=True)
-            _link_file(str(file), str(place / file.name))
+            link_file(str(file), str(place / file.name))
         if stored.facts["method"] == "reward":
             for member in sorted(stored.folder.glob("checkpoint*")):
                 _link(member, work / member.name.replace("checkpoint", "reward-model"))

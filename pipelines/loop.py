@@ -13,6 +13,7 @@ import polars as pl
 
 from judges.best_of_n import divergence
 from pipelines.arms import trained_engine
+from pipelines.calibrate import cards_of
 from pipelines.evaluate import evaluate
 from pipelines.experiments import PRESETS, Loop, takes
 from pipelines.opened import Run
@@ -20,8 +21,11 @@ from pipelines.rounds import candidate_figures, held_out_figures, improved, stal
 from pipelines.run import scored_of, steps, trained_model
 from pipelines.sections import SelectPart
 from pipelines.select import select
-from pipelines.store import Stored, code_version, once, read_table, write_table
-from pipelines.train import DATASET, train
+from pipelines.store import Stored, code_version, once, read_table, sha256, write_table
+from pipelines.targeted import families_of, rates, targeted
+from pipelines.train import DATASET, rows_in, train
+from pipelines.training import REINFORCED, Training
+from pipelines.training_choice import chosen
 from schemas.errors import TrainingError
 from schemas.tables import CANDIDATES, COMPARISONS, SAMPLES, SCORES
 
@@ -102,6 +106,8 @@ def _round(run: Run, so_far: Looped, number: int) -> dict[str, Any] | None:
     if not trained:
         return None
     told["passes"] = trained
+    if "targeted" in made:
+        told["targeted"] = {name: made["targeted"].facts[name] for name in ("families", "weak")}
     told["stale"] = staleness(made["select"], pool or made["generate"], policies)
     newest = [stored for name, stored in made.items() if name.startswith("train ")][-1]
     checkpoint = str(newest.folder / "checkpoint")
@@ -163,7 +169,6 @@ def _passes(
     loop = so_far.loop
     run.close_engines()  # a trainer and an engine do not fight for one device
     begin = so_far.policies[0 if loop.begins == "base" else -1]
-    model, revision = begin.model, begin.name
     told = []
     for threshold in loop.passes:
         picked = select(
@@ -175,38 +180,57 @@ def _passes(
             benchmarks=[stored for name, stored in run.made.items() if name.startswith("benchmark ")],
             filters=run.recipe.filters,
         )
-        jobs = [one for one in run.recipe.train if one.method != "reward"]
-        if not any(
-            picked.facts[DATASET[one.method]] - picked.facts["held_out"].get(DATASET[one.method], 0) for one in jobs
-        ):
+        if not any(rows_in(picked, name) for name in ("sft", "preferences", "unpaired")):
             run.progress.say(f"  nothing reaches {threshold}: this pass is left out")
             continue
         made["select"] = picked
-        steps_taken = 0
-        for section in jobs:
-            if picked.facts[DATASET[section.method]] == 0:
+        done = []
+        for section in (one for one in run.recipe.train if one.method != "reward"):
+            stored = _job(run, so_far.loop, section, made, begin)
+            if stored is None:
                 continue
-            stored = train(
-                run.store,
-                picked,
-                section,
-                base=model,
-                revision=revision,
-                seed=run.recipe.seed,
-                progress=run.counter(f"  round {number}: {section.method}"),
-            )
             made[f"train {number} {len(told)} {section.method}"] = stored
-            model, revision = str(stored.folder / "checkpoint"), stored.key
-            steps_taken += stored.facts.get("steps", 0)
+            begin = Policy(str(stored.folder / "checkpoint"), stored.key, None)
+            done.append(stored.facts)
         told.append(
             {
                 "threshold": threshold,
                 "sft": picked.facts["sft"],
                 "preferences": picked.facts["preferences"],
-                "steps": steps_taken,
+                "steps": sum(facts.get("steps", 0) for facts in done),
+                "jobs": [facts["method"] for facts in done],
             }
         )
     return told
+
+
+def _job(run: Run, loop: Loop, asked: Training, made: dict[str, Stored], begin: Policy) -> Stored | None:
+    """Train one section from `begin`; null where it has no rows, or where RL has no weak family to train on."""
+    cards = cards_of(replace(run, made=made))
+    section, reasons = chosen(asked, run.made | made, cards)
+    data = made["select"]
+    if section.method in REINFORCED and loop.weak is not None:
+        engine = trained_engine(run, begin.model)
+        try:
+            data = made["targeted"] = targeted(run, data, loop, engine)
+        finally:
+            engine.close()
+        weak = ", ".join(data.facts["weak"]) or "none, so there is no RL"
+        run.progress.say(f"  weak families: {weak}")
+    if rows_in(data, DATASET[section.method]) == 0:
+        return None
+    return train(
+        run.store,
+        data,
+        section,
+        base=begin.model,
+        revision=begin.name,
+        seed=run.recipe.seed,
+        progress=run.counter(f"  {section.method}"),
+        say=run.progress.say,
+        reasons=reasons,
+        recipe={"name": run.recipe.name, "sha256": sha256(Path(run.recipe.file))},
+    )
 
 
 def part_of(part: SelectPart, loop: Loop, threshold: float | None) -> SelectPart:
@@ -219,7 +243,7 @@ def part_of(part: SelectPart, loop: Loop, threshold: float | None) -> SelectPart
     ours: Mapping[str, Any] = {"on_policy": True, "minimum": least, "replies": loop.most}
     known = takes(part.use)
     told = {name: value for name, value in ours.items() if name in known and value is not None}
-    return SelectPart(use=part.use, held_out=part.held_out, **part.arguments | told)
+    return SelectPart(**part.model_dump() | told)
 
 
 def _look(run: Run, so_far: Looped, policy: Policy, told: dict[str, Any]) -> None:
@@ -246,6 +270,9 @@ def _look(run: Run, so_far: Looped, policy: Policy, told: dict[str, Any]) -> Non
     so_far.watched.append(seen[watch])
     sizes = sorted({1, *(so_far.loop.k or (section.samples,))})
     told["held_out"] = held_out_figures(so_far.held_out[0], seen[section.benchmark], sizes)
+    if so_far.loop.weak is not None or so_far.loop.families:
+        tasks = read_table(run.made[f"benchmark {section.benchmark}"], "samples", SAMPLES)
+        told["held_out"]["families"] = rates(seen[section.benchmark], families_of(tasks, so_far.loop.families))
     if watch != section.benchmark:
         told["watched"] = held_out_figures(so_far.watched[0], seen[watch], sizes)
     so_far.rounds.append(told)

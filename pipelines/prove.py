@@ -8,15 +8,17 @@ from typing import Any
 import polars as pl
 
 from pipelines.arms import CURATED, arms_of, selected, trained_engine
+from pipelines.calibrate import cards_of
 from pipelines.effects import Effect, effect, grids, holm
 from pipelines.equal import counter, equalised, rows_of
 from pipelines.evaluate import evaluate
 from pipelines.experiments import Arm, Prove
 from pipelines.opened import Run
 from pipelines.run import trained_model
-from pipelines.sections import Training
 from pipelines.store import Stored
 from pipelines.train import DATASET, train
+from pipelines.training import Training
+from pipelines.training_choice import chosen
 from schemas.errors import RecipeError, TrainingError
 
 Job = tuple[Training, Stored]
@@ -51,8 +53,8 @@ def prove(run: Run, *, ablate: bool = False, seeds: Sequence[int] = ()) -> dict[
     Raises `RecipeError` for a recipe that trains or measures nothing.
     """
     recipe = run.recipe
-    jobs = [section for section in recipe.train if section.method != "reward"]
-    if not (jobs and recipe.evaluate and recipe.generate):
+    asked = [section for section in recipe.train if section.method != "reward"]
+    if not (asked and recipe.evaluate and recipe.generate):
         raise RecipeError(recipe.file, ["to prove its data a recipe needs [generate], [evaluate] and [[train]]"])
     section = recipe.prove or Prove()
     seeds = tuple(seeds) or section.seeds or tuple(range(recipe.seed, recipe.seed + 3))
@@ -61,6 +63,7 @@ def prove(run: Run, *, ablate: bool = False, seeds: Sequence[int] = ()) -> dict[
     run.made |= made[CURATED, seeds[0]]
     before = [_measured(run, None, seed) for seed in seeds]
     run.close_engines()  # a trainer and an engine do not fight for one device
+    jobs = [chosen(one, run.made, cards_of(run))[0] for one in asked]  # by the curated data: arms differ in data alone
     budgets = _budgets(run, jobs, section.work)
     trials = [
         _trial(run, name, seed, arm=arm, made=made[name, seed], budgets=budgets)
@@ -145,7 +148,7 @@ def shared_out(budgets: Sequence[int], rows: Sequence[int]) -> list[int]:
 def _once_over(section: Training) -> Training:
     """Give the job as one pass over its rows: how often they are read is in the rows."""
     own = {key: value for key, value in section.arguments.items() if key not in {"max_steps", "num_train_epochs"}}
-    return section.model_copy(update={"epochs": 1.0, "arguments": own})
+    return section.model_copy(update={"epochs": 1.0, "arguments": own, "budget": ()})
 
 
 def _trained(run: Run, trials: Sequence[Trial], parallel: int) -> dict[tuple[Any, ...], Trained]:

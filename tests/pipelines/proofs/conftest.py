@@ -118,8 +118,8 @@ class Workshop:
             files = sorted(training_rows(selected.folder / DATASET[section.method]).glob("*.parquet"))
             data = pl.concat(map(pl.read_parquet, files))
             self.jobs.append(selected.key)
-            column = "completion" if section.method == "sft" else "chosen"
-            right = [_is_right(row["prompt"], row[column]) for row in data.iter_rows(named=True)]
+            column = next((name for name in ("completion", "chosen") if name in data.columns), None)
+            right = [column is None or _is_right(row["prompt"], row[column]) for row in data.iter_rows(named=True)]
             skill = self.learn(float(Path(base, "skill").read_text()), sum(right) / len(right))
             (folder / "checkpoint").mkdir()
             (folder / "checkpoint" / "skill").write_text(f"{skill:.6f}")

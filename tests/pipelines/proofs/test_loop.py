@@ -18,6 +18,7 @@ from pipelines.recipe import Recipe
 from pipelines.rounds import agreement, distinct
 from pipelines.run import build
 from pipelines.sections import SelectPart
+from pipelines.targeted import families_of
 from schemas.errors import RecipeError, TrainingError
 from schemas.parts import load
 from schemas.tables import COMPARISONS, SCORES
@@ -184,6 +185,41 @@ def test_a_loop_never_learns_the_replies_that_came_with_the_data(workshop: "Work
     assert "source" not in set(table("sft", ran(workshop, 'method = "rejection"\nrounds = 1'))["generator"])
 
 
+HYBRID = """
+rounds = 1
+families = { one-digit = "is [0-9] plus", two-digits = "is [0-9]{2} plus" }
+[[train]]
+method = "grpo"
+generations = 4
+batch_size = 8
+"""
+
+
+@pytest.mark.parametrize(("weak", "families"), [(1.0, ["one-digit", "two-digits"]), (0.01, [])])
+def test_rl_trains_on_weak_families_alone_and_is_left_out_where_none_is(
+    workshop: "Workshop", weak: float, families: list[str]
+) -> None:
+    workshop.learn = lambda old, _right: old + 0.1
+    told = ran(workshop, f'method = "hybrid"\nweak = {weak}{HYBRID}')["loop"]["rounds"][1]
+    assert told["targeted"]["weak"] == families
+    assert told["passes"][0]["jobs"] == (["sft", "grpo"] if families else ["sft"])
+    assert set(told["targeted"]["families"]) == {"one-digit", "two-digits"}
+    assert told["targeted"]["families"]["two-digits"]["tasks"] == 50
+
+
+def test_a_family_is_the_first_pattern_found_or_the_verifier() -> None:
+    rows = pl.DataFrame(
+        {
+            "id": ["a", "b", "c"],
+            "prompt": [[{"role": "user", "content": text}] for text in ("Add 1 and 2.", "Sort: add", "Spell it.")],
+            "check": ['{"use": "judges.math:final_answer"}', None, None],
+        }
+    )
+    named = families_of(rows, {"order": "^sort", "sums": "add"})
+    assert named["family"].to_list() == ["sums", "order", "other"]
+    assert families_of(rows, {})["family"].to_list() == ["judges.math:final_answer", "reference", "reference"]
+
+
 def test_tasks_to_watch_decide_and_the_others_are_told(workshop: "Workshop") -> None:
     rows = [{"prompt": f"What is {a} plus 1?", "reference": f"{a + 1}"} for a in range(200, 240)]
     (workshop.folder / "watched.jsonl").write_bytes(b"\n".join(map(orjson.dumps, rows)))
@@ -252,6 +288,9 @@ def test_a_judge_that_is_always_with_the_verifiers_agrees_and_its_mirror_image_n
         ('method = "rest"\nthresholds = [1.0, 0.5]', "each must be above the one before"),
         ('method = "dpo"', "dpo needs a [[train]] with method = 'dpo'"),
         ('method = "rest-em"\nwatch = "held-ou"', "did you mean 'held-out'?"),
+        ('method = "hybrid"', "loop.weak: hybrid needs it"),
+        ('method = "hybrid"\nweak = 0.5', "no [[train]] is one"),
+        ('method = "rest-em"\nfamilies = { x = "(" }', "is no pattern"),
         ('method = "rest-em"\nround = 3', "did you mean 'rounds'?"),
         ('method = "rest-em"\nk = [16]', "16 is above evaluate.samples, 4"),
     ],
