@@ -24,7 +24,7 @@ def _line(name: str, arm: Proof) -> str:
     told = arm["pass"]["1"]
     rise = points(told["rise"]["mean"], told["rise"]["interval"])
     if name == CURATED:
-        return f"trained on the curated data: {rise}"
+        return f"trained on the curated data, pass@1 is {percent(told['mean'])}: {rise}"
     below = told["below_curated"]
     apart = points(below["mean"], below["interval"])
     subject = _subject(name, arm["what"])
@@ -47,7 +47,8 @@ def _subject(name: str, what: Proof) -> str:
     if name == SHUFFLED:
         return "the labels, against shuffled ones"
     if set(what) == {"without"}:
-        return ", ".join(what["without"])
+        kinds = {"filters": "the rule", "judges": "the judge"}
+        return ", ".join(f"{kinds.get(part.partition('.')[0], 'the part')} {part}" for part in what["without"])
     return f"the recipe's own way, against the arm {name}"
 
 
@@ -100,11 +101,12 @@ def whole(proof: Proof) -> Block:
     columns = ["Arm", "Trained on", *sizes, "Rise over before", "Curated is above it by", "Differs"]
     before = ["before", "", *(percent(proof["before"][str(k)]) for k in proof["k"]), "", "", ""]
     told = [[code(name), *rest] for name, *rest in rows(proof)]
-    seeds = [[code(name), *(percent(value) for value in _by_seed(proof, name))] for name in proof["arms"]]
+    seeds = [[code(name), *(points(value, None) for value in _by_seed(proof, name))] for name in proof["arms"]]
     every = [*(f"{at}" for at in range(2, 2 + len(sizes)))]
     sections = {
         "Effects": [words(line + ".") for line in lines(proof)] + _chart(proof),
         "Arms": [note("proof"), table(columns, [before, *told], "".join(every)), *_jobs(proof)],
+        **({} if proof["ablation"] else {"Pairs": [note("proof_pairs"), _pairs(proof)]}),
         "Seeds": [
             note("proof_seeds"),
             table(
@@ -120,6 +122,19 @@ def whole(proof: Proof) -> Block:
         "result": lines(proof)[0] + ".",
         "sections": [{"title": title, "id": title.lower(), "blocks": blocks} for title, blocks in sections.items()],
     }
+
+
+def _pairs(proof: Proof) -> Block:
+    told = [
+        [
+            code(one["above"]),
+            code(one["below"]),
+            points(one["mean"], one["interval"]),
+            "yes" if one["differs"] else "no",
+        ]
+        for one in proof["pairs"]
+    ]
+    return table(["Arm", "Other", "The first is above the other by", "Differs"], told)
 
 
 def _by_seed(proof: Proof, name: str) -> list[float]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import combinations
 from typing import Any
 
 import polars as pl
@@ -196,7 +197,10 @@ def _measured(run: Run, trained: Trained | None, seed: int) -> Stored:
 
 
 def figures(before: Sequence[Stored], measured: Mapping[str, Sequence[Stored]], sizes: Sequence[int]) -> dict[str, Any]:
-    """Give pass@k before and after in each arm, each arm's rise, and what the curated arm is above each other one."""
+    """Give pass@k before and after in each arm, each arm's rise, and how far any two arms are apart.
+
+    Which differ is said of the curated arm against each other one, and of all `pairs` looked at together.
+    """
     found: dict[str, Any] = {"k": list(sizes), "before": {}, "arms": {name: {"pass": {}} for name in measured}}
     for k in sizes:
         every, tasks = grids({"": before, **measured}, k)
@@ -205,6 +209,14 @@ def figures(before: Sequence[Stored], measured: Mapping[str, Sequence[Stored]], 
             apart = effect(every[CURATED], every[name])
             told = {"mean": float(every[name].mean()), "rise": _told(effect(every[name], every[""]))}
             found["arms"][name]["pass"][str(k)] = told | {"below_curated": _told(apart), "tasks": tasks}
+    every, _tasks = grids(measured, 1)
+    pairs = {f"{one} {other}": (one, other) for one, other in combinations(measured, 2)}
+    apart_by = {pair: effect(every[one], every[other]) for pair, (one, other) in pairs.items()}
+    stands = holm({pair: one.p for pair, one in apart_by.items()})
+    found["pairs"] = [
+        {"above": pairs[pair][0], "below": pairs[pair][1], **_told(one), "differs": stands[pair]}
+        for pair, one in apart_by.items()
+    ]
     others = [name for name in measured if name != CURATED]
     for k in map(str, sizes):
         passes = {name: found["arms"][name]["pass"][k] for name in others}

@@ -37,6 +37,9 @@ def test_curated_data_beats_raw_and_shuffled_data(workshop: "Workshop") -> None:
         assert passes[name]["below_curated"]["interval"][0] > 0
         assert passes[name]["differs"]
     assert passes["shuffled"]["rise"]["interval"][0] < 0.05
+    pairs = {(pair["above"], pair["below"]): pair for pair in told["pairs"]}
+    assert set(pairs) == {("curated", "raw"), ("curated", "shuffled"), ("raw", "shuffled")}
+    assert pairs["curated", "raw"]["mean"] == passes["raw"]["below_curated"]["mean"]
 
 
 def test_a_second_proof_trains_nothing_asks_nothing_and_says_the_same(workshop: "Workshop") -> None:
@@ -69,8 +72,8 @@ def test_a_rule_that_drops_nothing_is_the_same_data_and_trains_nothing_more(work
 
 def test_the_ablation_says_in_words_what_each_part_does(workshop: "Workshop") -> None:
     told = proof_page.lines(proven(workshop, ablate=True))
-    assert "filters.length:words: the training data is the same without it" in told
-    assert any(line.startswith("judges.math:final_answer: +") for line in told)
+    assert "the rule filters.length:words: the training data is the same without it" in told
+    assert any(line.startswith("the judge judges.math:final_answer: +") for line in told)
 
 
 def test_an_arm_with_half_the_prompts_reads_as_many_tokens_as_the_whole(workshop: "Workshop") -> None:
