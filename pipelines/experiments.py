@@ -29,7 +29,7 @@ class Arm(Section):
     filters: tuple[FilterPart, ...] | None = None
     judges: tuple[JudgePart, ...] | None = None
     select: SelectPart | None = None
-    share: float = Field(1.0, gt=0, le=1)
+    share: float = Field(default=1.0, gt=0, le=1)
     methods: tuple[str, ...] = ()
     raw: bool = False
     shuffled: bool = False
@@ -43,9 +43,9 @@ class Prove(Section):
     """
 
     seeds: tuple[int, ...] = ()
-    work: float = Field(1.0, gt=0)
+    work: float = Field(default=1.0, gt=0)
     k: tuple[Annotated[int, Field(ge=1)], ...] = ()
-    parallel: int = Field(1, ge=1)
+    parallel: int = Field(default=1, ge=1)
     arms: dict[str, Arm] = Field(default_factory=dict)
 
 
@@ -84,16 +84,16 @@ class Loop(Section):
     """
 
     method: Method
-    rounds: int = Field(3, ge=1)
-    thresholds: tuple[float, ...] | None = Field(None, min_length=1)
-    cap: int | None = Field(None, ge=1)
+    rounds: int = Field(default=3, ge=1)
+    thresholds: tuple[float, ...] | None = Field(default=None, min_length=1)
+    cap: int | None = Field(default=None, ge=1)
     start: Literal["base", "last"] | None = None
-    memory: int = Field(0, ge=0)
+    memory: int = Field(default=0, ge=0)
     watch: str | None = None
-    least: float = Field(0.0, ge=0)
-    patience: int = Field(1, ge=1)
+    least: float = Field(default=0.0, ge=0)
+    patience: int = Field(default=1, ge=1)
     k: tuple[Annotated[int, Field(ge=1)], ...] = ()
-    weak: float | None = Field(None, gt=0, le=1)
+    weak: float | None = Field(default=None, gt=0, le=1)
     families: dict[str, str] = Field(default_factory=dict)
 
     @model_validator(mode="after")
@@ -146,7 +146,10 @@ def experiment_faults(values: Mapping[str, Any], known: list[str]) -> Iterator[s
         for method in _list(_table(arm).get("methods")):
             if method not in jobs:
                 yield f"prove.arms.{name}.methods: no [[train]] has the method {method!r}"
-    yield from _loop_faults(loop, jobs, _table(values.get("benchmarks")))
+    if loop:
+        yield from _loop_faults(loop, jobs, _table(values.get("benchmarks")))
+        if any(_table(job).get("base") for job in _list(values.get("train"))):
+            yield "train.base: a loop's jobs go on from the policy of [generate]; name the model there"
 
 
 def _loop_faults(loop: dict[str, Any], jobs: list[Any], benchmarks: dict[str, Any]) -> Iterator[str]:

@@ -169,7 +169,7 @@ def _passes(
     loop = so_far.loop
     run.close_engines()  # a trainer and an engine do not fight for one device
     begin = so_far.policies[0 if loop.begins == "base" else -1]
-    told = []
+    told: list[dict[str, Any]] = []
     for threshold in loop.passes:
         picked = select(
             run.store,

@@ -6,8 +6,10 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
+import orjson
 import polars as pl
 
+from generators.weights import version
 from pipelines.arms import CURATED, arms_of, selected, trained_engine
 from pipelines.calibrate import cards_of
 from pipelines.effects import Effect, effect, grids, holm
@@ -130,8 +132,15 @@ def _trial(
     jobs = []
     for (section, _budget), table, budget in zip(budgets, tables, shares, strict=True):
         if budget:
-            more = {"budget": budget, "seed": seed, "count": counter(base, section.max_length)}
-            data = equalised(run.store, table, section.method, counted_by=f"{revision} {section.max_length}", **more)
+            data = equalised(
+                run.store,
+                table,
+                section.method,
+                budget=budget,
+                seed=seed,
+                count=counter(base, section.max_length),
+                counted_by=f"{revision} {section.max_length}",
+            )
             jobs.append((_once_over(section), data))
     return Trial(name, seed, tuple(jobs))
 
@@ -160,9 +169,17 @@ def _trained(run: Run, trials: Sequence[Trial], parallel: int) -> dict[tuple[Any
         model, revision = base
         facts = []
         for section, data in trial.jobs:
-            count = run.counter(f"  {trial.arm}, seed {trial.seed}: {section.method}")
-            seen = {"base": model, "revision": revision, "seed": trial.seed, "progress": count}
-            stored = train(run.store, data, section, **seen)
+            if section.base:
+                model, revision = section.base, version(section.base, "main")
+            stored = train(
+                run.store,
+                data,
+                section,
+                base=model,
+                revision=revision,
+                seed=trial.seed,
+                progress=run.counter(f"  {trial.arm}, seed {trial.seed}: {section.method}"),
+            )
             model, revision = str(stored.folder / "checkpoint"), stored.key
             facts.append(stored.facts)
         return Trained(model, revision, tuple(facts))
@@ -209,20 +226,22 @@ def figures(before: Sequence[Stored], measured: Mapping[str, Sequence[Stored]], 
             apart = effect(every[CURATED], every[name])
             told = {"mean": float(every[name].mean()), "rise": _told(effect(every[name], every[""]))}
             found["arms"][name]["pass"][str(k)] = told | {"below_curated": _told(apart), "tasks": tasks}
-    every, _tasks = grids(measured, 1)
-    pairs = {f"{one} {other}": (one, other) for one, other in combinations(measured, 2)}
-    apart_by = {pair: effect(every[one], every[other]) for pair, (one, other) in pairs.items()}
-    stands = holm({pair: one.p for pair, one in apart_by.items()})
-    found["pairs"] = [
-        {"above": pairs[pair][0], "below": pairs[pair][1], **_told(one), "differs": stands[pair]}
-        for pair, one in apart_by.items()
-    ]
+    found["pairs"] = _pairs(measured)
     others = [name for name in measured if name != CURATED]
-    for k in map(str, sizes):
-        passes = {name: found["arms"][name]["pass"][k] for name in others}
+    for passes in ({name: found["arms"][name]["pass"][str(k)] for name in others} for k in sizes):
         for name, stands in holm({name: one["below_curated"]["p"] for name, one in passes.items()}).items():
             passes[name]["differs"] = stands
     return found
+
+
+def _pairs(measured: Mapping[str, Sequence[Stored]]) -> list[dict[str, Any]]:
+    every, _tasks = grids(measured, 1)
+    apart = {(one, other): effect(every[one], every[other]) for one, other in combinations(measured, 2)}
+    stands = holm({orjson.dumps(pair).decode(): told.p for pair, told in apart.items()})
+    return [
+        {"above": pair[0], "below": pair[1], **_told(told), "differs": stands[orjson.dumps(pair).decode()]}
+        for pair, told in apart.items()
+    ]
 
 
 def _told(one: Effect) -> dict[str, Any]:
