@@ -21,8 +21,8 @@ class Asked:
     """The replies in the order of the requests, and how the distinct ones among them were come by.
 
     `asked` were sent to the engine, `from_ledger` were not; `failed` met an error, which is not stored, and `not_asked`
-    of those did so because the budget was used up. `engine_seconds` passed while the engine answered, and `new_tokens`
-    of replies were made in them.
+    of those did so because the budget was used up. `engine_seconds` passed while the engine answered, `new_tokens` of
+    replies were made in them, and they cost `cost` at the prices stated.
     """
 
     replies: list[Reply]
@@ -34,6 +34,7 @@ class Asked:
     reply_tokens: int = 0
     new_tokens: int = 0
     engine_seconds: float = 0.0
+    cost: float = 0.0
 
     def counts(self) -> dict[str, Any]:
         """Give all but the replies, by name, as a stage's facts tell them."""
@@ -67,7 +68,7 @@ class Asking:
         self.engine, self.ledger, self.progress = engine, ledger, progress
         self.asked = self.from_ledger = self.failed = self.not_asked = 0
         self.prompt_tokens = self.reply_tokens = self.new_tokens = 0
-        self.engine_seconds = 0.0
+        self.engine_seconds = self.cost = 0.0
         self._line: deque[str] = deque()  # the keys of the requests that wait, in order
         self._places: dict[str, _Place] = {}
         self._missing: deque[Request] = deque()  # not in the ledger, not yet sent
@@ -88,7 +89,8 @@ class Asking:
     def counts(self) -> dict[str, Any]:
         """Give the counts by name, as a stage's facts tell them."""
         names = ("asked", "from_ledger", "failed", "not_asked", "prompt_tokens", "reply_tokens", "new_tokens")
-        return {name: getattr(self, name) for name in names} | {"engine_seconds": round(self.engine_seconds, 3)}
+        measured = {"engine_seconds": round(self.engine_seconds, 3), "cost": round(self.cost, 6)}
+        return {name: getattr(self, name) for name in names} | measured
 
     def _round(self) -> Iterator[Reply]:
         """Have the engine answer until it has nothing left that may be sent now."""
@@ -146,6 +148,7 @@ class Asking:
             self.ledger.budget.settle(reply, self.ledger.price(request.model))
         if reply.error is None:
             self.new_tokens += reply.reply_tokens or 0
+            self.cost += self.ledger.price(request.model).of(reply.prompt_tokens or 0, reply.reply_tokens or 0)
             self._commits.add((request, reply))
         else:
             self.failed += 1

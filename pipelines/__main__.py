@@ -3,6 +3,7 @@
 import os
 import sys
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Annotated
 
 from cyclopts import App, Parameter, validators
@@ -97,6 +98,107 @@ def show(name: str, *, out: Out = Path("runs"), json: Json = False) -> None:
     import orjson
 
     tell(orjson.loads((finished(name, out) / "summary.json").read_bytes()), json=json)
+
+
+@app.command
+def diff(a: str, b: str, *, html: Path | None = None, out: Out = Path("runs"), json: Json = False) -> None:
+    """Say what differs between two runs, two datasets or two recipes: settings, rows and why, distributions.
+
+    Parameters
+    ----------
+    a
+        A recipe's newest run (demo), a version of it or its beginning (demo/9be720), a folder, or a recipe's file.
+    b
+        The same; what is added is there alone.
+    html
+        Write it as a page to this file, too.
+    """
+    from pipelines.diff import compare
+    from pipelines.diff_page import page_of
+
+    told = compare(a, b, out)
+    if html:
+        from pipelines.page import html as shown
+
+        html.write_text(shown(page_of(told, out, drawn=True)), encoding="utf-8")
+    if json:
+        print(_as_json(told))
+    else:
+        from pipelines.plain import plain
+
+        print(plain(page_of(told, out, drawn=False)))
+
+
+@app.command
+def trace(name: str, row: str, *, html: Path | None = None, out: Out = Path("runs"), json: Json = False) -> None:
+    """Tell one row's whole life in a run: file and line, edits, rules, candidates, judges' words, selection, split.
+
+    Parameters
+    ----------
+    name
+        A recipe's newest run (demo), a version of it or its beginning (demo/9be720), or a run's folder.
+    row
+        The id of a sample, candidate, SFT row or pair, or its beginning; or file:row, rows counted from 0.
+    html
+        Write it as a page to this file, too.
+    """
+    from pipelines.finished import run_named
+    from pipelines.trace import trace as life
+    from pipelines.trace_page import page_of
+
+    told = life(run_named(name, out), row)
+    if html:
+        from pipelines.page import html as shown
+
+        html.write_text(shown(page_of(told)), encoding="utf-8")
+    if json:
+        print(_as_json(told))
+    else:
+        from pipelines.plain import plain
+
+        print(plain(page_of(told)))
+
+
+@app.command
+def forget(
+    *,
+    source: list[str] | None = None,
+    file: list[str] | None = None,
+    row: list[str] | None = None,
+    author: list[str] | None = None,
+    yes: Annotated[bool, Parameter(negative=())] = False,
+    out: Out = Path("runs"),
+    json: Json = False,
+) -> None:
+    """Remove what came from a source, a file, a row or an author from all runs, stages and the ledger, for good.
+
+    Says first which datasets it was in; nothing changes without --yes. No later run reads it again. After a kill the
+    same command finishes what was begun.
+
+    Parameters
+    ----------
+    source
+        A source's name, as the report shows it: its rows, in that source alone.
+    file
+        A file, or the end of its path: its rows, in the sources it was read as.
+    row
+        A sample's id, or its beginning: what it says, wherever it was read.
+    author
+        COLUMN=VALUE as the files have it, at any depth of a row: the rows, wherever they were read.
+    yes
+        Do it.
+    """
+    from pipelines.forget import forget as remove
+    from pipelines.forget import words
+    from pipelines.forget_plan import Selection, plan
+
+    chosen = Selection(tuple(source or ()), tuple(file or ()), tuple(row or ()), tuple(author or ()))
+    told = remove(out, chosen, say=_progress) if yes else plan(out, chosen)
+    print(_as_json(told) if json else words(told, done=yes))
+
+
+def _progress(text: str) -> None:
+    print(text, file=sys.stderr)
 
 
 @app.command
@@ -308,6 +410,29 @@ def unpublish(to: str, *, version: str, reason: str, json: Json = False) -> None
     print(_as_json(told) if json else words(told))
 
 
+@app.command(help_flags=[])
+def serve(*arguments: Annotated[str, Parameter(allow_leading_hyphen=True)]) -> None:
+    """Start the flows of recipes with their schedules and triggers (Prefect), until it is ended; see serve --help."""
+    _flows("serve", arguments)
+
+
+@app.command(help_flags=[])
+def watch(*arguments: Annotated[str, Parameter(allow_leading_hyphen=True)]) -> None:
+    """Set up a Prefect API for work pools: dead runs are started again, leases; see watch --help."""
+    _flows("watch", arguments)
+
+
+@app.command(help_flags=[])
+def approve(*arguments: Annotated[str, Parameter(allow_leading_hyphen=True)]) -> None:
+    """Answer a run that waits for a person's yes before it publishes; see approve --help."""
+    _flows("approve", arguments)
+
+
+def _flows(command: str, arguments: tuple[str, ...]) -> None:
+    """Hand a command over to the flows: by name, since Prefect is theirs alone."""
+    resolve_name("flows.serving:app")([command, *arguments])
+
+
 @app.command
 def train(name: str, *, told: Told | None = None, out: Out = Path("runs"), json: Json = False) -> None:
     """Fine-tune on the datasets of a finished run: by its recipe's [[train]], another's, or what is told here.
@@ -315,15 +440,15 @@ def train(name: str, *, told: Told | None = None, out: Out = Path("runs"), json:
     Parameters
     ----------
     name
-        The recipe, whose newest run is taken, or a run's folder.
+        The recipe, whose newest run is taken, a version (my-name/0123), or a run's folder.
     """
     from pipelines.finetune import finetune
+    from pipelines.finished import run_named
     from pipelines.progress import shown
 
-    folder = Path(name) if (Path(name) / "summary.json").is_file() else finished(name, out)
     sections = told.sections() if told else ()
     with shown() as progress:
-        summary = finetune(folder, progress, sections=sections)
+        summary = finetune(run_named(name, out), progress, sections=sections)
     tell(summary, json=json)
 
 

@@ -190,15 +190,15 @@ def _told(name: str, values: pl.Series, bins: list[Bin], of_what: str) -> str:
     )
 
 
-def lengths(sides: dict[str, pl.Series]) -> list[Chart]:
-    """Draw the lengths of chosen and rejected replies with the same axes, to be set side by side."""
+def lengths(sides: dict[str, pl.Series], tones: tuple[str, str] = (KEPT, BROKEN)) -> list[Chart]:
+    """Draw the lengths of two kinds of replies with the same axes, to be set side by side."""
     every = pl.concat(list(sides.values()))
     top = float(every.quantile(0.99) or 1) * 1.05
     edges = _edges(0.0, max(top, 1.0), [])
     counts = {name: _counted(values, edges) for name, values in sides.items()}
     most = max(row["rows"] for rows in counts.values() for row in rows)
     charts = []
-    for name, tone in zip(sides, (KEPT, BROKEN), strict=True):
+    for name, tone in zip(sides, tones, strict=True):
         low, high = _range(sides[name])
         words = (
             f"Characters of {name} replies: from {number(low)} to {number(high)}, median {number(_median(sides[name]))}"
@@ -214,6 +214,15 @@ def lengths(sides: dict[str, pl.Series]) -> list[Chart]:
         }
         charts.append(drawn(spec, words, 150))
     return charts
+
+
+def reach(samples: pl.LazyFrame, kept: pl.LazyFrame) -> list[Chart]:
+    """Draw the characters of the replies that all samples came with and of those of the kept ones, side by side."""
+    sizes = {
+        name: table.select(pl.col("reply").str.len_chars()).drop_nulls().collect()["reply"]
+        for name, table in (("all", samples), ("kept", kept))
+    }
+    return lengths(sizes, (INK, KEPT)) if all(len(values) for values in sizes.values()) else []
 
 
 def _counted(values: pl.Series, edges: list[float]) -> list[Bin]:

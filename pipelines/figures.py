@@ -12,8 +12,6 @@ from pipelines.closing import of
 from pipelines.evaluate import mean_interval
 from schemas.rules import Shards
 
-EXAMPLES = 5
-
 Counts = Counter[Any]  # by name, or by name and what is counted apart
 
 
@@ -114,19 +112,35 @@ def _single_answers(settled: pl.DataFrame, verified: pl.DataFrame) -> pl.DataFra
     return both.filter(truth != 0).with_columns(right=(1 + pl.col("score") * truth) / 2)
 
 
+def length_figures(rows: pl.DataFrame, lengths: pl.DataFrame) -> dict[str, Any]:
+    """Give how often a judge prefers the longer reply: of verdicts that prefer one, on replies of different lengths.
+
+    `rows` is `sample_id`, `a_id`, `b_id` and `score` (above 0: a is better), `lengths` is `id` and `characters`. The
+    95 % interval is normal over the pairs.
+    """
+    sides = rows.select("sample_id", "a_id", "b_id", "score").filter(pl.col("score") != 0)
+    for side in ("a", "b"):
+        known = lengths.select(pl.col("id").alias(f"{side}_id"), pl.col("characters").cast(pl.Int64).alias(side))
+        sides = sides.join(known, on=f"{side}_id")
+    decided = sides.filter(pl.col("a") != pl.col("b")).sort("sample_id", "a_id", "b_id")
+    longer = decided.select((pl.col("score") > 0) == (pl.col("a") > pl.col("b")))["score"].cast(pl.Float64)
+    mean, interval = mean_interval(longer.to_list())
+    held = None if interval is None else [max(interval[0], 0.0), min(interval[1], 1.0)]
+    return {"longer": mean, "longer_interval": held, "longer_of": len(longer)}
+
+
 def counts_of(shards: Shards, by: list[str], name: str) -> pl.DataFrame:
     """Count the rows of a table by columns; the counts are the column `name`."""
     counts = pl.concat([shard.group_by(by).agg(pl.len().alias(name)) for shard in shards])
     return counts.group_by(by).agg(pl.col(name).sum())
 
 
-def first_of_each(shards: Shards) -> pl.DataFrame:
-    """Give the first 5 rows by id of each `rule`."""
+def lowest(shards: Shards, count: int) -> pl.DataFrame:
+    """Give the rows with the lowest ids, in their order."""
     found: list[pl.DataFrame] = []
     for shard in shards:
-        ordered = pl.concat([*found, shard]).sort("id")
-        found = [ordered.filter(pl.int_range(pl.len()).over("rule") < EXAMPLES)]
-    return found[0]
+        found = [pl.concat([*found, shard]).bottom_k(count, by="id")]
+    return found[0].sort("id")
 
 
 PAIR = ("chosen_generator", "rejected_generator", "margin", "chosen_characters", "rejected_characters")
@@ -154,14 +168,20 @@ def preference_figures(pairs: pl.DataFrame) -> dict[str, Any]:
         ]
     )
     shares = generators.group_by("generator").agg(chosen=pl.col("chosen").mean(), replies=pl.len())
+    gap, interval = mean_interval((chosen.cast(pl.Int64) - rejected.cast(pl.Int64)).to_list())
     return {
         "pairs": pairs.height,
         "chosen_characters": chosen.mean(),
         "rejected_characters": rejected.mean(),
+        "length_gap": gap,
+        "length_gap_interval": interval,
         "chosen_longer": (chosen > rejected).mean(),
         "same_length": (chosen == rejected).mean(),
         "margins": dict(pairs["margin"].value_counts().sort("margin").cast({"margin": pl.String}).iter_rows()),
         "generators": shares.cast({"generator": pl.String}).sort("generator").to_dicts(),
+        "same_generator": pairs.select(
+            pl.col("chosen_generator").cast(pl.String).eq_missing(pl.col("rejected_generator").cast(pl.String)).mean()
+        ).item(),
         "on_policy": ((pairs["chosen_generator"] != "source") & (pairs["rejected_generator"] != "source")).mean(),
     }
 

@@ -6,17 +6,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import orjson
 from pydantic import ValidationError
 
 from pipelines.calibrate import cards_of
 from pipelines.folder import lay_out
+from pipelines.increment import made_in, training_stages
 from pipelines.opened import opened
 from pipelines.progress import Progress
 from pipelines.recipe import Recipe, read_toml
 from pipelines.run import stages
-from pipelines.store import Stored, write_bytes
-from pipelines.store import opened as stored_in
+from pipelines.store import write_bytes
 from pipelines.training import Training
 from schemas.chats import content_id
 from schemas.errors import RecipeError
@@ -37,6 +36,9 @@ def finetune(folder: Path, progress: Progress, *, sections: Sequence[Training] =
     recipe = Recipe.read(folder / "recipe.toml")
     if sections:
         recipe = with_sections(recipe, sections, root)
+    if not recipe.train:
+        fault = 'there is no [[train]]: --method says what to train ("preference": DPO or KTO, as the data has pairs)'
+        raise RecipeError(recipe.file, [fault])
     limit = int(limited[1]) if limited else None
     with opened(recipe, root.parent, progress, limit=limit) as run:
         run.made |= made_in(folder)
@@ -45,25 +47,6 @@ def finetune(folder: Path, progress: Progress, *, sections: Sequence[Training] =
             stages(recipe)[name](run)
         progress.say("report")
         return lay_out(recipe, run.folder, run.made, cards_of(run))
-
-
-def training_stages(recipe: Recipe) -> list[str]:
-    """Name the stages after the datasets; raises `RecipeError` for a recipe that trains nothing."""
-    if not recipe.train:
-        fault = 'there is no [[train]]: --method says what to train ("preference": DPO or KTO, as the data has pairs)'
-        raise RecipeError(recipe.file, [fault])
-    names = list(stages(recipe))
-    return names[names.index("select") + 1 :]
-
-
-def made_in(folder: Path) -> dict[str, Stored]:
-    """Give by stage the data that the finished run in `folder` was laid out from: what it trained is not among it."""
-    told = orjson.loads((folder / "summary.json").read_bytes())["stages"]
-    return {
-        name: stored_in(folder.parent / "stages" / key, reused=True)
-        for name, key in told.items()
-        if not name.startswith(("train ", "evaluate "))
-    }
 
 
 def read_sections(path: Path) -> tuple[Training, ...]:

@@ -18,9 +18,10 @@ from pipelines import layouts
 from pipelines.files.places import Place, fetched, places_of
 from pipelines.files.read import read
 from pipelines.files.rows import RAW_KEPT, Bad, Batch, Row, bad
+from pipelines.forgotten import Forgotten, beside
 from pipelines.shards import Shards, Told
 from pipelines.sources import MIB, Source
-from pipelines.store import Stored, Writer, code_version, once, sha256
+from pipelines.store import Stored, Writer, code_version, named, once, sha256
 from pipelines.turns import LayoutError, Reading
 from schemas.errors import InputError
 from schemas.tables import QUARANTINED, SAMPLES
@@ -28,7 +29,8 @@ from schemas.tables import QUARANTINED, SAMPLES
 QUARANTINED_AT_ONCE = 20_000  # rows
 RAW_SHOWN = 1_000  # characters of a bad row
 LOOKED_AT = 200  # rows of a file by which its layout is recognised
-CODE = ("files", "layouts", "turns", "tasks", "preferences", "naming", "shards", "sources", "ingest")
+PARTS = ("files", "layouts", "turns", "tasks", "preferences")
+CODE = (*PARTS, "naming", "shards", "sources", "forgotten", "ingest")
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class File:
 def ingest(store: Path, sources: Iterable[Source], stage: str = "ingest", limit: int | None = None) -> Stored:
     """Read sources into the tables `samples` and `quarantined`; every row of a file ends in one of them.
 
-    With a `limit`, so many rows of each source are read, the first.
+    With a `limit`, so many rows of each source are read, the first. Rows that were forgotten are in neither table.
 
     The facts tell each file's format, layout, size, hash and rows (one of Open Assistant's gives several samples), and
     which files of a folder or archive have no reader. Raises `InputError` for a path that names nothing that can be
@@ -68,7 +70,10 @@ def ingest(store: Path, sources: Iterable[Source], stage: str = "ingest", limit:
             "code": code_version(*(f"pipelines.{name}" for name in CODE)),
             **({} if limit is None else {"limit": limit}),
         }
-        return once(store, stage, question, lambda work: _build(work, files, skipped, limit))
+        gone = beside(store)
+        if gone and named(stage, question) not in gone.clean:
+            question |= {"forgotten": gone.version}
+        return once(store, stage, question, lambda work: _build(work, files, skipped, limit, gone))
 
 
 def _files(sources: Iterable[Source], scope: ExitStack) -> tuple[list[File], list[str]]:
@@ -136,20 +141,29 @@ class Tables(NamedTuple):
     quarantined: Quarantine
 
 
-def _build(folder: Path, files: list[File], skipped: list[str], limit: int | None) -> dict[str, Any]:
+def _build(folder: Path, files: list[File], skipped: list[str], limit: int | None, gone: Forgotten) -> dict[str, Any]:
     with (  # uncompressed: compressing takes as long as all else
         Writer(folder, "samples", SAMPLES, compression="uncompressed") as good,
         Writer(folder, "quarantined", QUARANTINED, compression="uncompressed") as bad_rows,
     ):
-        tables = Tables(Shards(good.write), Quarantine(bad_rows.write))
+        tables = Tables(Shards(gone.samples(good.write)), Quarantine(gone.records(bad_rows.write)))
         told = list(_read_files(files, tables, limit))
         for table in tables:
             table.flush()
-    samples, quarantined = tables.samples.written, tables.quarantined.written
+    samples, quarantined = good.rows, bad_rows.rows
+    for file in told:
+        file["samples"] -= gone.counts[file["file"]]
+        file["quarantined"] -= gone.counts[f"quarantined {file['file']}"]
     if not samples:
-        named = ", ".join(file["file"] for file in told)
-        raise InputError(f"no good row in {named}: {quarantined} were read, all bad.{tables.quarantined.first}")
+        files_read = ", ".join(file["file"] for file in told)
+        why = f"{quarantined} were read, all bad.{_left_out(gone)}{tables.quarantined.first}"
+        raise InputError(f"no good row in {files_read}: {why}")
     return {"rows": samples + quarantined, "samples": samples, "files": told, "skipped": skipped}
+
+
+def _left_out(gone: Forgotten) -> str:
+    """Say how many rows were left out because they are forgotten."""
+    return f" {gone.counts.total()} more are forgotten." if gone.counts else ""
 
 
 def _read_files(files: list[File], tables: Tables, limit: int | None) -> Iterator[dict[str, Any]]:

@@ -60,6 +60,12 @@ def _pairs(judgments: pl.DataFrame, scores: pl.DataFrame) -> pl.DataFrame:
     return one.join(one, on="sample_id", suffix="_b").filter(pl.col("candidate_id") < pl.col("candidate_id_b"))
 
 
+def rated_pairs(judgments: pl.DataFrame, scores: pl.DataFrame) -> pl.DataFrame:
+    """Give each two of a prompt's different texts as a comparison by their scores: above 0, the first is better."""
+    pairs = _pairs(judgments, scores).rename({"candidate_id": "a_id", "candidate_id_b": "b_id"})
+    return pairs.select("sample_id", "a_id", "b_id", score=pl.col("score") - pl.col("score_b"))
+
+
 def _right(scored: pl.DataFrame, verified: pl.DataFrame) -> list[float]:
     truth = verified.select("candidate_id", verified="score").drop_nulls().unique("candidate_id")
     known = scored.select("sample_id", "candidate_id", "score").join(truth, on="candidate_id")

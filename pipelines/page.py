@@ -78,9 +78,9 @@ def beside(*blocks: Block | None) -> Block:
     return {"kind": "beside", "blocks": [block for block in blocks if block is not None]}
 
 
-def examples(items: Sequence[Block]) -> list[Block]:
-    """Give examples, each with `facts` and with named `texts`; nothing without any."""
-    return [{"kind": "examples", "items": list(items)}] if items else []
+def examples(items: Sequence[Block], shown: int = 4) -> list[Block]:
+    """Give examples, each with `facts` and with named `texts`, all but the first few folded; nothing without any."""
+    return [{"kind": "examples", "items": list(items[:shown]), "more": list(items[shown:])}] if items else []
 
 
 def origin(place: dict[str, Any]) -> str:
@@ -88,15 +88,57 @@ def origin(place: dict[str, Any]) -> str:
     return f"{place['file']}:{place['row']}"
 
 
-def dropped(row: dict[str, Any], origins: dict[str, str]) -> Block:
-    """Give a dropped sample as an example; `origins` tells where the samples that others match came from."""
+def dropped(row: dict[str, Any], named: dict[str, dict[str, Any]]) -> Block:
+    """Give a dropped sample as an example; `named` holds the samples that others match."""
     facts: list[Cell] = [code(origin(row["origin"])), f", measured {number(row['measured'])}"]
+    texts = [("prompt", chat(row["prompt"])), ("reply", reply(row["reply"]))]
     if row["match"] is not None:
-        facts += [", matches ", code(origins.get(row["match"], row["match"]))]
+        other = named.get(row["match"])
+        facts += [", matches ", code(origin(other["origin"]) if other else row["match"])]
+        texts += (
+            [("prompt that it matches", chat(other["prompt"])), ("reply to that", reply(other["reply"]))]
+            if other
+            else []
+        )
     if row["span"] is not None:
         facts += [" in ", code(row["span"])]
     facts += [part for name in row["also"] or [] for part in (", also broke ", code(name))]
-    return {"facts": facts, "texts": [("prompt", chat(row["prompt"])), ("reply", reply(row["reply"]))]}
+    return {"facts": facts, "texts": texts}
+
+
+def kept(row: dict[str, Any], value: float | None) -> Block:
+    """Give a kept sample as an example, with what a rule measured of it."""
+    measured = [] if value is None else [f", measured {number(value)}"]
+    texts = [("prompt", chat(row["prompt"])), ("reply", reply(row["reply"]))]
+    return {"facts": [code(origin(row["origin"])), *measured], "texts": texts}
+
+
+def match(one: dict[str, Any], named: dict[str, dict[str, Any]]) -> Block:
+    """Give two rows that are alike as an example; `named` holds the samples among them."""
+    both = [(name, named.get(one[name])) for name in ("id", "other")]
+    places = [code(origin(row["origin"]) if row else one[name]) for name, row in both]
+    span = [] if one["span"] is None else [" in ", code(one["span"])]
+    texts = [
+        (said, text)
+        for (_name, row), order in zip(both, ("first", "second"), strict=True)
+        if row
+        for said, text in ((f"{order} prompt", chat(row["prompt"])), (f"{order} reply", reply(row["reply"])))
+    ]
+    return {"facts": [places[0], " and ", places[1], f", likeness {number(one['measured'])}", *span], "texts": texts}
+
+
+def learned(row: dict[str, Any]) -> Block:
+    """Give a row of SFT as an example."""
+    facts = [code(row["generator"]), f", score {number(row['score'])}, from ", code(row["source"])]
+    return {"facts": facts, "texts": [(name, chat(row[name])) for name in ("prompt", "completion")]}
+
+
+def leak(row: dict[str, Any]) -> Block:
+    """Give a candidate that gives a benchmark away as an example."""
+    facts: list[Cell] = [code(", ".join(row["picked"] or [])), " gives away ", code(row["match"])]
+    facts += [" by ", code(row["rule"]), f", measured {number(row['measured'])}"]
+    facts += [] if row["span"] is None else [" in ", code(row["span"])]
+    return {"facts": facts, "texts": [("candidate", reply(row["text"]))]}
 
 
 def pair(row: dict[str, Any]) -> Block:

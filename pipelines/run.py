@@ -20,6 +20,7 @@ from pipelines.score import score
 from pipelines.sections import Part
 from pipelines.select import select
 from pipelines.store import Stored, sha256
+from pipelines.trackers import demand_trackers
 from pipelines.train import train
 from pipelines.training_choice import chosen
 
@@ -91,6 +92,7 @@ def _loop(run: Run) -> None:
 
 def _ingest(run: Run) -> None:
     demand(run)  # before anything is asked
+    demand_trackers(section.tracker for section in run.recipe.train)
     run.made["ingest"] = ingest(run.store, run.recipe.sources, limit=run.limit)
     for name, benchmark in run.recipe.benchmarks.items():
         run.made[f"benchmark {name}"] = ingest(run.store, [benchmark], "benchmark")
@@ -231,7 +233,7 @@ def _train(run: Run, at: int) -> None:
         progress=run.counter(f"  {section.method}"),
         say=run.progress.say,
         reasons=reasons,
-        recipe={"name": run.recipe.name, "sha256": sha256(Path(run.recipe.file))},
+        recipe={"recipe": run.recipe.name, "recipe_sha256": sha256(Path(run.recipe.file))},
     )
 
 

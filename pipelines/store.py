@@ -94,7 +94,12 @@ def unfinished(store: Path, stage: str, question: Mapping[str, Any]) -> Path:
 
 
 def _folder(store: Path, stage: str, question: Mapping[str, Any]) -> Path:
-    return store / f"{stage}-{content_id(stage, question)}"
+    return store / named(stage, question)
+
+
+def named(stage: str, question: Mapping[str, Any]) -> str:
+    """Give the name of the folder that a stage's answer to a question lies in."""
+    return f"{stage}-{content_id(stage, question)}"
 
 
 def opened(folder: Path, *, reused: bool) -> Stored:
@@ -186,8 +191,11 @@ class shards:  # noqa: N801 - called like a function; a class, so that it can be
 
 
 def read_table(stored: Stored, name: str, schema: pl.Schema) -> pl.DataFrame:
-    """Read the table `name` whole; raises `StoreError` for a shard that isn't what the manifest says."""
-    return pl.concat(shards(stored, name, schema))
+    """Read the table `name` whole; raises `StoreError` where it is missing, or a shard isn't what its manifest says."""
+    found = shards(stored, name, schema)
+    if not found.hashes:
+        raise StoreError(f"{stored.folder} has no table {name}; remove it and run again")
+    return pl.concat(found)
 
 
 def code_version(*modules: str) -> str:

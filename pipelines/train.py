@@ -14,6 +14,7 @@ import polars as pl
 
 from pipelines.score import judging_code
 from pipelines.store import Stored, code_version, once, sha256, unfinished, write_bytes
+from pipelines.trackers import demand_trackers
 from pipelines.training import REINFORCED, Only, Training, limits_of
 from pipelines.training_job import run_job
 from schemas.chats import content_id
@@ -53,19 +54,22 @@ def train(
     """Train the checkpoint `base` on the selected data; the output's `checkpoint` folder is a model like `base`.
 
     `revision` names the base's weights; `say` is told what a person should know, `reasons` are why the section is as it
-    is, `recipe` its name and hash: what the checkpoint's `training.json` tells. A job that was killed goes on from its
-    last checkpoint. Raises `TrainingError` in plain words when the job fails, and for a dataset without rows.
+    is, `recipe` its name and hash: what the checkpoint's `training.json` and a tracker tell. A job that was killed goes
+    on from its last checkpoint. Raises `TrainingError` in plain words when the job fails, for a dataset without rows,
+    and for a tracker that is not installed.
     """
     name = DATASET[section.method]
     question = {
         "data": selected.key,
-        "section": section.model_dump(exclude={"checkpoint_every"}),
+        "section": section.model_dump(exclude={"checkpoint_every", "tracker"}),
         "base": revision,
         "seed": seed,
         "code": code_version(*(f"pipelines.{module}" for module in CODE)),
     }
     if section.method in REINFORCED:
         question["reward"] = [judging_code("judges.checks:own"), judging_code(section.verifier)]
+    demand_trackers([section.tracker])
+    facts = {**(recipe or {}), "data": selected.key, "base": revision, "method": section.method, "seed": seed}
 
     def build(folder: Path) -> dict[str, Any]:
         _has_rows(selected, section, name)
@@ -77,6 +81,7 @@ def train(
                 "base": base,
                 "data": str(data),
                 "seed": seed,
+                "facts": facts,
                 "lock": str(work / "lock"),
                 "limits": limits_of(section.budget),
                 "every": limits_of(section.checkpoint_every),
@@ -88,7 +93,7 @@ def train(
             "base": {"model": base, "revision": revision},
             "section": section.model_dump(exclude_defaults=True) | {"method": section.method},
             "seed": seed,
-            "recipe": dict(recipe or {}),
+            **(recipe or {}),
             "code": question["code"],
             "libraries": {library: version(library) for library in LIBRARIES},
         }
@@ -163,7 +168,7 @@ def _label_weights(data: Path, section: Training, say: Callable[[str], None]) ->
         return {}
     weights = {"desirable_weight": max(bad / good, 1.0), "undesirable_weight": max(good / bad, 1.0)}
     told = " and ".join(f"{name} {value:.3g}" for name, value in weights.items())
-    say(f"  kto: {told}, as {good:,} rows are good and {bad:,} bad")
+    say(f"  kto: {told}, for {good:,} good and {bad:,} bad")
     return weights
 
 
@@ -180,7 +185,7 @@ def _members(
 
     Gives the first one's figures.
     """
-    told = []
+    told: list[dict[str, Any]] = []
     for member in range(section.ensemble):
         out, mark = work / f"{member + 1}", f"-{member + 1}" if member else ""
         own = job | {"seed": job["seed"] + member, "out": str(out)}

@@ -17,10 +17,10 @@ import torch
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer, set_seed
 
 from pipelines.store import sync
-from pipelines.trainer_arguments import arguments_of, kind_of
+from pipelines.trainer_arguments import WARMUP, arguments_of, kind_of
 from pipelines.trainer_faults import in_words
 from pipelines.trainer_rows import rows_of
-from pipelines.trainer_watch import Watch, last_checkpoint, remove_halves, tell, watched
+from pipelines.trainer_watch import Tracked, Watch, last_checkpoint, remove_halves, tell, watched
 from schemas.errors import TrainingError
 
 
@@ -72,7 +72,7 @@ def _trainer(job: dict[str, Any], watch: Watch) -> tuple[Any, Any]:
         args=settings,
         train_dataset=data,
         processing_class=tokenizer,
-        callbacks=[watch],
+        callbacks=[watch, *([Tracked(job)] if job["tracker"] else [])],
         **options,
     )
     tell(rows_in_batches=len(trainer.train_dataset))  # packed, or less those that TRL left out
@@ -89,6 +89,8 @@ def _fit(trainer: Any, job: dict[str, Any], watch: Watch) -> None:
     watch.whole = steps
     if limit is not None and limit < steps:
         trainer.args.max_steps = steps = int(limit)
+    if "warmup_steps" not in job["arguments"] and steps * WARMUP < 1:
+        trainer.args.warmup_steps = 0  # else the first step's rate is 0, and that of a job of one step its only one
     if "logging_steps" not in job["arguments"]:
         trainer.args.logging_steps = max(1, min(10, steps // 10))
 

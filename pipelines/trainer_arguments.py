@@ -7,6 +7,7 @@ import torch
 
 CLASSES = {"sft": "SFT", "dpo": "DPO", "kto": "KTO", "reward": "Reward", "rloo": "RLOO", "grpo": "GRPO"}
 REINFORCED = {"rloo", "grpo"}
+WARMUP = 0.05  # of the steps
 
 
 def kind_of(method: str) -> tuple[Any, Any]:
@@ -27,12 +28,12 @@ def arguments_of(job: dict[str, Any]) -> dict[str, Any]:
         "seed": job["seed"],
         "data_seed": job["seed"],
         "lr_scheduler_type": "cosine",
-        "warmup_steps": 0.05,
+        "warmup_steps": WARMUP,
         "weight_decay": 0.0,
         "use_cpu": not accelerated,
         "bf16": accelerated and torch.cuda.is_bf16_supported(),
         "gradient_checkpointing": False,
-        "report_to": [],
+        **_tracking(job),
         "save_strategy": "no",  # the watch says when
         "save_total_limit": 2,
         "disable_tqdm": True,
@@ -59,6 +60,15 @@ def _of_method(job: dict[str, Any]) -> dict[str, Any]:
     if job["label_smoothing"] is not None:
         told["label_smoothing"] = job["label_smoothing"]
     return told | {key: value for key, value in job["weights"].items() if key not in own}
+
+
+def _tracking(job: dict[str, Any]) -> dict[str, Any]:
+    """Give what a tracker's run is called: by recipe, method and data."""
+    if not job["tracker"]:
+        return {"report_to": []}
+    facts = job["facts"]
+    name = " ".join([facts.get("recipe", ""), facts["method"], facts["data"]]).strip()
+    return {"report_to": [job["tracker"]], "run_name": name, "project": facts.get("recipe", "gristmill")}
 
 
 def cuts_no_row(job: dict[str, Any]) -> bool:

@@ -1,6 +1,7 @@
 """What watches a job while it trains: its figures, its budget, its checkpoints, and a loss that is no number."""
 
 import math
+import os
 import shutil
 import time
 from pathlib import Path
@@ -11,13 +12,16 @@ import torch
 from transformers import TrainerCallback
 
 from pipelines.store import write_bytes
+from pipelines.trackers import log_facts
 
 METRICS = "metrics.jsonl"
 WHOLE = "whole.json"  # in a checkpoint: written last, with the seconds trained until it
 
 
 def tell(**facts: object) -> None:
-    """Print facts for the process that started the job."""
+    """Print facts for the process that started the job: of several the first's, and any one's failure."""
+    if os.environ.get("RANK", "0") != "0" and "failed" not in facts:
+        return
     print("gristmill:" + orjson.dumps(facts).decode(), flush=True)  # noqa: T201 - the job's output is its report
 
 
@@ -133,6 +137,18 @@ class Watch(TrainerCallback):  # type: ignore[misc, unused-ignore] # transformer
         return told | ({"first": ends[0], "last": ends[-1]} if ends else {})
 
 
+class Tracked(TrainerCallback):  # type: ignore[misc, unused-ignore] # as above
+    """Tells the tracker's run, which TRL has begun by then, what the job is made from."""
+
+    def __init__(self, job: dict[str, Any]) -> None:
+        self.tracker, self.facts = job["tracker"], job["facts"]
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_told: Any) -> None:  # noqa: ARG002 - the caller's
+        """Tell it once."""
+        if state.is_world_process_zero:
+            log_facts(self.tracker, self.facts)
+
+
 def _telling(name: str) -> bool:
     return name.startswith(
         ("loss", "reward", "logps", "kl", "accuracy", "margin", "mean_token_accuracy", "completions")
@@ -145,7 +161,8 @@ def _mean_loss(logs: list[dict[str, Any]]) -> float | None:
     widths = [step - before for before, step in zip([0, *steps], steps, strict=False)]
     if not sum(widths):
         return None
-    return sum(width * float(one["loss"]) for width, one in zip(widths, logs, strict=True)) / sum(widths)
+    losses = [float(one["loss"]) for one in logs]
+    return float(sum(width * loss for width, loss in zip(widths, losses, strict=True)) / sum(widths))
 
 
 def _agreed(*flags: bool) -> tuple[bool, ...]:

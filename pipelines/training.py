@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from generators.budget import read_budget
 from pipelines.sections import OneOrMore, Section
+from pipelines.trackers import Tracker
 from schemas.errors import GristmillError
 
 Method = Literal["sft", "dpo", "kto", "reward", "rloo", "grpo", "preference"]
@@ -60,9 +61,9 @@ class Lora(Section):
     The checkpoint is the merged model; the adapter lies beside it.
     """
 
-    rank: int = Field(16, ge=1)
-    alpha: float = Field(32.0, gt=0)
-    dropout: float = Field(0.0, ge=0, lt=1)
+    rank: int = Field(default=16, ge=1)
+    alpha: float = Field(default=32.0, gt=0)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
     targets: OneOrMore[str] = ("all-linear",)
 
 
@@ -84,28 +85,29 @@ class Training(Section):
     Without `learning_rate` it is TRL's own for the method. `method` "preference" is DPO or KTO, as the data has pairs;
     "reward" trains `ensemble` reward models on the preferences, each by a seed of its own. `base` names another model
     than the one before it. Training stops at the first limit of `budget` that is reached. `accelerate` are the options
-    of `accelerate launch`.
+    of `accelerate launch`. A `tracker` is told what the job logs; no result depends on it.
     """
 
     method: Method
     base: str | None = None
     loss: OneOrMore[str] = ()
-    label_smoothing: float | None = Field(None, ge=0, lt=0.5)
+    label_smoothing: float | None = Field(default=None, ge=0, lt=0.5)
     lora: Lora | None = None
     packing: bool = False
     loss_on: Literal["reply", "assistant", "all"] = "reply"
     only: Only = Only()
-    generations: int = Field(8, ge=2)
-    max_tokens: int = Field(256, ge=1)
-    temperature: float = Field(1.0, gt=0)
+    generations: int = Field(default=8, ge=2)
+    max_tokens: int = Field(default=256, ge=1)
+    temperature: float = Field(default=1.0, gt=0)
     verifier: str = "judges.math:final_answer"
-    ensemble: int = Field(1, ge=1, le=16)
-    epochs: float = Field(1.0, gt=0)
-    learning_rate: float | None = Field(None, gt=0)
-    batch_size: int = Field(32, ge=1)
-    max_length: int = Field(512, ge=2)
+    ensemble: int = Field(default=1, ge=1, le=16)
+    epochs: float = Field(default=1.0, gt=0)
+    learning_rate: float | None = Field(default=None, gt=0)
+    batch_size: int = Field(default=32, ge=1)
+    max_length: int = Field(default=512, ge=2)
     budget: Limits = ()
     checkpoint_every: Limits = ("10min",)
+    tracker: Tracker | None = None
     accelerate: dict[str, str | int | float | bool] = Field(default_factory=dict)
     arguments: dict[str, Any] = Field(default_factory=dict)
 

@@ -84,16 +84,17 @@ def test_a_recipe_with_faults_fails_the_flow_with_all_of_them(tmp_path: Path) ->
 
 def test_each_deployment_names_a_flow_and_parameters_that_it_takes() -> None:
     import inspect
+    from pkgutil import resolve_name
 
     from prefect.schedules import Cron
-
-    from flows.build import build
 
     told = yaml.safe_load(Path("prefect.yaml").read_text())
     assert told["deployments"]
     for deployment in told["deployments"]:
-        assert deployment["entrypoint"] == "flows/build.py:build"
-        assert set(deployment["parameters"]) <= set(inspect.signature(build.fn).parameters)
-        assert Path(deployment["parameters"]["recipe"]).is_file()
-        for schedule in deployment["schedules"]:
+        file, name = deployment["entrypoint"].split(":")
+        takes = inspect.signature(resolve_name(f"{file.removesuffix('.py').replace('/', '.')}:{name}").fn).parameters
+        assert set(deployment["parameters"]) <= set(takes)
+        assert {one for trigger in deployment.get("triggers", ()) for one in trigger["parameters"]} <= set(takes)
+        assert Path(deployment["parameters"].get("recipe", "recipes/demo.toml")).is_file()
+        for schedule in deployment.get("schedules", ()):
             assert Cron(schedule["cron"], timezone=schedule["timezone"]).cron

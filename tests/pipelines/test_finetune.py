@@ -8,10 +8,11 @@ from typing import Any
 import orjson
 import pytest
 
-from pipelines.finetune import finetune, made_in, read_sections, with_sections
+from pipelines.finetune import finetune, read_sections, with_sections
+from pipelines.increment import made_in
 from pipelines.progress import Progress, lines
 from pipelines.recipe import Recipe
-from pipelines.training import Training
+from pipelines.training import Lora, Only, Training
 from pipelines.training_told import Told
 from schemas.errors import RecipeError
 
@@ -65,8 +66,8 @@ def quiet() -> Progress:
 def test_other_sections_take_the_place_of_a_recipes_own_and_nothing_else_changes(recipe: Path, tmp_path: Path) -> None:
     own = Recipe.read(recipe)
     sections = (
-        Training(method="dpo", loss=("hinge", "sft"), base='a "quoted" base', learning_rate=1e-6, lora={"rank": 2}),
-        Training(method="grpo", generations=4, only={"sources": ("x", "y")}, accelerate={"cpu": True}),
+        Training(method="dpo", loss=("hinge", "sft"), base='a "quoted" base', learning_rate=1e-6, lora=Lora(rank=2)),
+        Training(method="grpo", generations=4, only=Only(sources=("x", "y")), accelerate={"cpu": True}),
     )
     read = with_sections(own, sections, tmp_path)
     assert read.train == sections
@@ -100,7 +101,7 @@ def test_a_finished_run_is_trained_on_and_laid_out_beside_it_with_its_recipe(fin
         Training(method="preference", base=tiny, batch_size=4, max_length=64, budget=("2steps",), epochs=2),
     )
     told = orjson.loads((folder / "checkpoint" / "training.json").read_bytes())
-    assert told["recipe"]["name"] == "pairs"
+    assert told["recipe"] == "pairs"
     assert made_in(folder).keys() == made_in(finished).keys()
 
 

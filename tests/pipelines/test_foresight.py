@@ -111,6 +111,7 @@ def test_a_budget_ends_the_asking_and_the_run_goes_on_with_what_there_is(folder:
         "not_asked": 250,
         "prompt_tokens": 150 * 9,
         "reply_tokens": 150 * 3,
+        "cost": pytest.approx(150 * (9 * 0.1 + 3 * 1.0)),
         "stages": {},
     }
     assert summary["rows"]["sft"] > 0

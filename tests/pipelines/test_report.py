@@ -10,10 +10,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from pipelines import charts, figures, report
+from pipelines import candidate_figures, charts, figures, pair_figures, report, sample_figures
 from pipelines.closing import visible
 from pipelines.folder import Tables
-from schemas.tables import CANDIDATES, COMPARISONS, DROPPED, PREFERENCES, QUARANTINED, SAMPLES, SCORES, SFT
+from schemas.rules import MATCHES
+from schemas.tables import (
+    CANDIDATES,
+    COMPARISONS,
+    DROPPED,
+    JUDGMENTS,
+    LEAKED,
+    PREFERENCES,
+    QUARANTINED,
+    SAMPLES,
+    SCORES,
+    SFT,
+)
 
 POISON = [
     "<script>alert(1)</script>",
@@ -34,7 +46,7 @@ POISON = [
     " ",
 ]
 TAGS = r"""(?x)html|head|meta|title|style|body|header|h[1-4]|p|nav|a|main|section|div|table|thead|tbody|tr|th|td|
-span|code|figure|article|pre|svg|g|path|rect|line|text"""
+span|code|figure|article|details|summary|pre|svg|g|path|rect|line|text"""
 ATTRIBUTES = r"""(?x)lang|charset|name|content|http-equiv|class|id|href|scope|style|role|aria-[a-z]+|
 xmlns(:xlink)?|version|width|height|viewbox|fill|stroke(-[a-z]+)?|transform|d|pointer-events|display|
 [xy]2|opacity|text-anchor|font-[a-z]+"""
@@ -91,7 +103,8 @@ class Words(NamedTuple):
 
 
 def all_of(text: str) -> Words:
-    return Words(*[text] * 11)._replace(bad=text + "!")
+    other = f"{text}! These {len(text)} other words differ from what was said above, which is good: nine of ten do."
+    return Words(*[text] * 11)._replace(bad=other)
 
 
 def made(words: Words) -> tuple[dict[str, Any], Tables]:
@@ -103,24 +116,57 @@ def made(words: Words) -> tuple[dict[str, Any], Tables]:
     twin = {"id": "s19", "rule": "filters.duplicates:near", "measured": 0.9, "match": "s00", "span": words.span}
     bad = {"source": words.source, "file": words.file, "row": 1_234, "offset": 56_789, "reason": words.reason}
     both = [(f"{row}{side}", row, side) for row in rows[:18] for side in "gb"]
+    learned = told | {"completion": [{"content": words.good}], "generator": words.model + "g", "score": 1.0}
+    leak: dict[str, Any] = {
+        "candidate_id": "s00g",
+        "text": words.good,
+        "picked": ["sft"],
+        "rule": words.rule,
+        "span": words.span,
+    }
+    leak |= {"match": words.file, "measured": 1.0}
+    alike = [{"id": "s19", "other": "s00", "measured": 0.9, "span": words.span}]
+    alike += [{"id": "s02", "other": words.file, "measured": 0.5, "span": words.span}]
     pair = told | {"chosen": [{"content": words.good}], "rejected": [{"content": words.bad}], "margin": 1.0}
     pair |= {"chosen_generator": words.model + "g", "rejected_generator": words.model + "b"}
+    samples = pl.DataFrame([sample | {"id": row} for row in rows], schema=SAMPLES)
+    dropped = pl.DataFrame([sample | short, sample | twin | {"also": [words.rule]}], schema=DROPPED)
+    candidates = pl.DataFrame(
+        [
+            {"id": one, "sample_id": row, "model": words.model + side, "status": "answered"}
+            | {"text": words.good if side == "g" else words.bad}
+            for one, row, side in both
+        ],
+        schema=CANDIDATES,
+    )
+    scores = pl.DataFrame(
+        [
+            {"candidate_id": one, "sample_id": row, "score": float(side == "g"), "extracted": words.good + side}
+            | {"judge": "judges.math:final_answer", "status": words.reason}
+            for one, row, side in both
+        ],
+        schema=SCORES,
+    )
+    comparisons = pl.DataFrame([compared(row, words) for row in rows[:18]], schema=COMPARISONS)
+    sft = pl.DataFrame([learned | {"id": f"t{at}"} for at in range(18)], schema=SFT)
     preferences = pl.DataFrame([pair | {"id": f"p{at}"} for at in range(6)], schema=PREFERENCES)
+    values = pl.DataFrame({"id": rows, "value": [float(at) for at in range(1, 21)]})
+    looked_up = {"samples": samples, "kept": samples.head(18), "dropped": dropped, "sft": sft}
+    looked_up |= {"candidates": candidates, "scores": scores, "comparisons": comparisons}
+    looked_up |= {"judgments": pl.DataFrame(schema=JUDGMENTS), "leaked": pl.DataFrame([leak], schema=LEAKED)}
     tables = Tables(
-        samples=cut(pl.DataFrame([sample | {"id": row} for row in rows], schema=SAMPLES)),
+        samples=cut(samples),
         quarantined=cut(pl.DataFrame([bad | {"raw": words.bad}], schema=QUARANTINED)),
-        kept=cut(pl.DataFrame([sample | {"id": row} for row in rows[:18]], schema=SAMPLES)),
-        dropped=cut(pl.DataFrame([sample | short, sample | twin | {"also": [words.rule]}], schema=DROPPED)),
-        sft=cut(pl.DataFrame([told] * 18, schema=SFT)),
+        kept=cut(samples.head(18)),
+        dropped=cut(dropped),
+        sft=cut(sft),
         preferences=cut(preferences),
         pairs=figures.pairs_of(cut(preferences)),
-        values={words.rule: pl.DataFrame({"value": [float(at) for at in range(1, 21)]})},
+        values={words.rule: values.select("value")},
+        rows={name: table.lazy() for name, table in looked_up.items()},
+        measured={words.rule: values.lazy()},
+        matches={"filters.duplicates:near": pl.LazyFrame(alike, schema=MATCHES)},
     )
-    candidates = pl.DataFrame(
-        [{"id": one, "sample_id": row, "model": words.model + side} for one, row, side in both], schema=CANDIDATES
-    )
-    scores = pl.DataFrame([{"candidate_id": one, "score": float(side == "g")} for one, _, side in both], schema=SCORES)
-    comparisons = pl.DataFrame([compared(row, words) for row in rows[:18]], schema=COMPARISONS)
     return summary_of(tables, words, candidates, scores, comparisons), tables
 
 
@@ -146,29 +192,66 @@ def summary_of(
     tables: Tables, words: Words, candidates: pl.DataFrame, scores: pl.DataFrame, comparisons: pl.DataFrame
 ) -> dict[str, Any]:
     verified = scores.select("candidate_id", "score")
-    stages = {"asked": 1_300, "from_ledger": 20, "failed": 3, "prompt_tokens": 4_000_000, "reply_tokens": 50_000}
+    stages: dict[str, float] = {
+        "asked": 1_300,
+        "from_ledger": 20,
+        "failed": 3,
+        "prompt_tokens": 4_000_000,
+        "reply_tokens": 50_000,
+    }
+    stages |= {"cost": 12.5}
+    lengths = candidates.select("id", characters=pl.col("text").str.len_chars())
+    found = sample_figures.match_figures(
+        tables.matches["filters.duplicates:near"].collect(), 0.8, {f"s{at:02}" for at in range(20)}
+    )
     match = {"rule": "filters.duplicates:near"}
     return {
         "name": words.source,
         "version": "0123456789abcdef",
         "folder": "runs/sums/0123456789abcdef",
         "seed": 7,
-        "files": [{"file": words.file, "layout": "plain", "samples": 20, "quarantined": 1, "source": words.source}],
+        "files": [
+            {"file": words.file, "layout": "plain", "samples": 20, "quarantined": 1, "source": words.source}
+            | {"bytes": 1_000, "sha256": "cd" * 32}
+        ],
         "rows": {"read": 21, "samples": 20, "kept": 18, "candidates": 36, "sft": 18, "preferences": 6}
-        | {"quarantined": 1},
+        | {"quarantined": 1, "leaked": 1, "unpaired": 36},
+        "data": sample_figures.sample_figures(tables.samples, tables.kept),
+        "datasets": [
+            {"dataset": "sft", "rows": 18, "held_out": 2},
+            {"dataset": words.source, "rows": 6, "held_out": 0},
+        ],
+        "changes": {
+            "version": words.source,
+            "figures": [{"figure": words.rule, "was": 1, "is": None}],
+            "settings": [{"setting": words.rule, "was": words.source, "is": None}],
+            "moved": [{"was": words.rule, "is": "kept", "samples": 3}],
+            "datasets": [{"dataset": "sft", "same": 1, "added": 2, "removed": 3}],
+        },
+        "lineage": {
+            "recipe": {"file": words.file, "sha256": "ab" * 32},
+            "models": [{"model": words.model, "revision": words.model, "candidates": 36}],
+            "stages": [{"stage": words.judge, "output": "ingest-0123", "code": "4567", "seconds": 1.0}],
+        },
         "edits": {"email": 2},
         "prompts": [],
         "rules": [
             {"rule": words.rule, "kind": "bounds", "minimum": 2, "maximum": None, "dropped": 1, "broken": 2},
-            match | {"kind": "match", "minimum": None, "maximum": 0.8, "dropped": 1, "broken": 1},
+            match | {"kind": "match", "minimum": None, "maximum": 0.8, "dropped": 1, "broken": 1, "found": found},
         ],
         "requests": {**stages, "stages": {"generate": stages}},
-        "candidates": figures.candidate_figures(figures.candidate_counts(candidates, verified)),
-        "judges": {
-            "judges.math:final_answer": figures.verifier_figures(scores),
-            words.judge: figures.judge_figures(comparisons, verified),
+        "candidates": candidate_figures.candidate_figures(candidates, verified),
+        "replies": {
+            "diversity": candidate_figures.diversity(candidates, scores.select("candidate_id", "extracted")),
+            "finishes": candidate_figures.finishes(candidates),
         },
-        "preferences": figures.preference_figures(tables.pairs),
+        "judges": {
+            "judges.math:final_answer": figures.verifier_figures(figures.verdict_counts(scores)),
+            words.judge: figures.judge_figures(comparisons, verified)
+            | figures.length_figures(comparisons.drop_nulls("score"), lengths)
+            | {"cards": cards(words)},
+        },
+        "preferences": figures.preference_figures(tables.pairs) | pair_figures.alike(tables.preferences),
         "training": [{"method": "sft", "rows": 18, "steps": 40, "final_loss": 0.12345, "seconds": 125.0}],
         "evaluation": {
             "before": {"pass@1": 0.61, "interval": [0.58, 0.64], "tasks": 500, "samples": 8, "unscored": 1},
@@ -177,6 +260,14 @@ def summary_of(
         },
         "seconds": {"ingest": 1.25, "train 0": 3_725.0},
     }
+
+
+def cards(words: Words) -> dict[str, Any]:
+    """Give what people and probes said of a judge."""
+    one = {"mean": 0.75, "interval": [0.7, 0.8]}
+    shares = dict.fromkeys(("agreement", "parse_failures", "length_bias", "self_preference"), one)
+    probe = {"group": "form", "probe": words.good, "scored": 50, "rate": 0.1, "interval": [0.05, 0.2]}
+    return {"people": {"labelled": 40, "kappa": 0.5, "alpha": None, **shares}, "probes": [probe]}
 
 
 def text_of(html: str) -> str:
@@ -203,7 +294,7 @@ def test_html_and_markdown_state_the_same_figures() -> None:
 
 
 def test_a_pairwise_judge_is_shown_with_its_agreement_ties_position_and_what_it_left_open() -> None:
-    row = "| `judges.pairwise:better` | 18 | 1 (5.6 %) | `line 3 is not JSON` 1 | 52.8 % of 36 | "
+    row = "| `judges.pairwise:better` | 18 | 1 (5.6 %) | `line 3 is not JSON` 1 (5.6 %) | 52.8 % of 36 | "
     assert row + "73.5 % [52.7, 94.3] | 17 |" in rendered(Words())[1]
 
 
@@ -227,7 +318,11 @@ def test_every_chart_has_the_role_of_an_image_and_states_its_figures() -> None:
     html = rendered(Words())[0]
     labels = [value for tag, name, value in Seen(html).attributes if (tag, name) == ("figure", "aria-label")]
     assert labels == [
+        "Characters of all replies: from 9 to 9, median 9",
+        "Characters of kept replies: from 9 to 9, median 9",
         "Histogram of filters.length:words over 20 samples: from 1 to 20, median 10.5; 1 outside the bounds",
+        "Histogram of filters.duplicates:near over 2 matches: from 0.5 to 0.9, median 0.7; 1 outside the bounds",
+        "pass@k: pass@1 50.0 % [50.0, 50.0]; pass@2 100.0 % [100.0, 100.0]",
         "agreement (dashed: chance): judges.pairwise:better 73.5 % [52.7, 94.3]",
         "Characters of chosen replies: from 9 to 9, median 9",
         "Characters of rejected replies: from 18 to 18, median 18",
@@ -239,7 +334,13 @@ def test_every_chart_has_the_role_of_an_image_and_states_its_figures() -> None:
 def test_what_a_recipe_has_not_is_said_and_no_chart_is_empty() -> None:
     summary, tables = made(Words())
     none = {"candidates": {}, "judges": {}, "preferences": {"pairs": 0}, "training": [], "evaluation": {}, "rules": []}
-    html, markdown = report.render(summary | none, replace(tables, quarantined=[pl.DataFrame(schema=QUARANTINED)]))
+    none |= {"changes": {}, "replies": {"diversity": {}, "finishes": []}}
+    rows = {
+        name: table.head(0) if name in {"comparisons", "leaked", "kept"} else table
+        for name, table in tables.rows.items()
+    }
+    nothing = replace(tables, quarantined=[pl.DataFrame(schema=QUARANTINED)], rows=rows)
+    html, markdown = report.render(summary | none, nothing)
     assert "<svg" not in html
     for text in (text_of(html), markdown.replace("\\", "")):
         for said in ["has no judges.", "trains no model.", "made no preference pairs.", "Every record could be read."]:
@@ -249,7 +350,7 @@ def test_what_a_recipe_has_not_is_said_and_no_chart_is_empty() -> None:
 
 def test_nothing_is_loaded_from_elsewhere_and_nothing_runs() -> None:
     html = rendered(Words())[0]
-    policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+    policy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
     assert ("meta", "content", policy) in Seen(html).attributes
     assert set(re.findall(r"https?://[^\"]+", html)) == {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}
     assert not re.search(r"url\(|@import", html)
@@ -287,7 +388,7 @@ def test_a_long_text_is_cut_and_its_length_told() -> None:
 
 
 @given(
-    values=st.lists(st.floats(-10, 1_000) | st.integers(-5, 5).map(float), min_size=1),
+    values=st.lists(st.floats(-10, 1_000, allow_subnormal=False) | st.integers(-5, 5).map(float), min_size=1),
     minimum=st.none() | st.integers(-5, 5).map(float),
     span=st.none() | st.floats(0.01, 100) | st.integers(1, 9).map(float),
 )

@@ -1,0 +1,105 @@
+"""The list of what was forgotten: hashes of rows that no run reads again, and none of their text."""
+
+import hashlib
+import secrets
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+import polars as pl
+
+from pipelines.store import write_bytes
+from schemas.chats import content_id
+
+NAME = "forgotten.json"
+SAID = ("prompt", "reply", "weight", "replies", "reference", "check", "tools")  # what a sample says
+
+
+@dataclass(frozen=True)
+class Forgotten:
+    """Rows to be left out wherever they are read.
+
+    `rows` are salted SHA-256 hashes of what a sample says, each with the source that it is left out of, or null for
+    every source; `raw` are SHA-256 hashes of quarantined records. `clean` names the ingested tables that were searched
+    when the list was last added to and held none of it: they stand as they are.
+    """
+
+    salt: str = ""
+    rows: frozenset[tuple[str, str | None]] = frozenset()
+    raw: frozenset[str] = frozenset()
+    clean: frozenset[str] = frozenset()
+    counts: Counter[str] = field(default_factory=Counter)  # rows left out in this process, by file
+
+    def __bool__(self) -> bool:
+        return bool(self.rows or self.raw)
+
+    @property
+    def version(self) -> str:
+        """The hash of the list."""
+        return content_id(self.salt, sorted(map(str, self.rows)), sorted(self.raw))
+
+    def keys(self, samples: pl.DataFrame) -> list[str]:
+        """Give the hash of what each sample says."""
+        salt = self.salt.encode()
+        return [
+            hashlib.sha256(salt + orjson.dumps(row, option=orjson.OPT_SORT_KEYS)).hexdigest()
+            for row in samples.select(SAID).iter_rows(named=True)
+        ]
+
+    def holds(self, samples: pl.DataFrame) -> pl.Series:
+        """Tell of each sample whether it is left out."""
+        told = zip(self.keys(samples), samples["source"], strict=True)
+        held = [(key, None) in self.rows or (key, source) in self.rows for key, source in told]
+        return pl.Series(held, dtype=pl.Boolean)
+
+    def samples(self, write: Callable[[pl.DataFrame], object]) -> Callable[[pl.DataFrame], object]:
+        """Give a `write` that leaves the forgotten samples out."""
+
+        def some(frame: pl.DataFrame) -> None:
+            gone = self.holds(frame)
+            files = frame.filter(gone)["origin"].struct.field("file").to_list()
+            self.counts.update(files)
+            write(frame.filter(~gone) if files else frame)
+
+        return some if self.rows else write
+
+    def records(self, write: Callable[[pl.DataFrame], object]) -> Callable[[pl.DataFrame], object]:
+        """Give a `write` that leaves the forgotten records out of the quarantine."""
+
+        def some(frame: pl.DataFrame) -> None:
+            gone = frame["sha256"].is_in(list(self.raw))
+            self.counts.update(f"quarantined {file}" for file in frame.filter(gone)["file"])
+            write(frame.filter(~gone))
+
+        return some if self.raw else write
+
+
+def load(out: Path) -> Forgotten:
+    """Give the list of the runs in `out`; an empty one where nothing was forgotten."""
+    file = out / NAME
+    if not file.is_file():
+        return Forgotten(salt=secrets.token_hex(16))
+    told = orjson.loads(file.read_bytes())
+    rows = frozenset((one["key"], one["source"]) for one in told["rows"])
+    return Forgotten(told["salt"], rows, frozenset(told["raw"]), frozenset(told["clean"]))
+
+
+def beside(store: Path) -> Forgotten:
+    """Give the list that a store of stages is under: in a folder above it."""
+    found = next((folder for folder in store.absolute().parents if (folder / NAME).is_file()), None)
+    return load(found) if found else Forgotten()
+
+
+def save(out: Path, known: Forgotten) -> None:
+    """Write the list, whole or not at all."""
+    told: dict[str, Any] = {
+        "salt": known.salt,
+        "rows": [{"key": key, "source": source} for key, source in sorted(known.rows, key=str)],
+        "raw": sorted(known.raw),
+        "clean": sorted(known.clean),
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    write_bytes(out / NAME, orjson.dumps(told, option=orjson.OPT_INDENT_2))

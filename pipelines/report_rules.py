@@ -1,0 +1,127 @@
+"""The report's section on rules: what each measured, its bound, and rows on both sides of it."""
+
+from math import inf, nextafter
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from pipelines import charts, page
+from pipelines.closing import number, of
+from pipelines.figures import unchecked
+from pipelines.page import Block, beside, code, examples, figures, heading, note, words
+
+if TYPE_CHECKING:
+    from pipelines.folder import Tables  # its module imports this one
+
+SIDE = 10  # examples on either side of a bound
+
+Summary = dict[str, Any]
+
+
+def drops(summary: Summary, tables: "Tables") -> list[Block]:
+    """Tell of each rule its measurements, its bound, and the rows nearest to it on both sides."""
+    if not summary["rules"]:
+        return [note("no_rules")]
+    return [
+        note("drops"),
+        *(block for rule in summary["rules"] for block in _rule(rule, summary["rows"]["samples"], tables)),
+    ]
+
+
+def _rule(rule: Summary, samples: int, tables: "Tables") -> list[Block]:
+    name = rule["rule"]
+    facts = [
+        ["Kept", bounds(rule)],
+        ["First to drop", of(rule["dropped"], samples)],
+        ["Broke it at all", of(rule["broken"], samples)],
+    ]
+    facts += unchecked(rule)
+    drawn = None
+    if name in tables.values:
+        values = tables.values[name]["value"]
+        facts += [["Measured", number(values.count())], ["Not measurable", number(values.null_count())]]
+        drawn = charts.histogram(name, values, rule["minimum"], rule["maximum"])
+    elif name in tables.matches:
+        facts += _found(rule["found"])
+        drawn = _likeness(name, tables.matches[name].select("measured").collect()["measured"], rule["maximum"])
+    return [heading(code(name)), beside(drawn, figures(facts)), *_dropped(rule, tables), *_kept(rule, tables)]
+
+
+def _found(found: Summary) -> list[list[str]]:
+    """Give the lines on what a rule on matches found."""
+    return [
+        ["Matches from the bound on", number(found["pairs"])],
+        ["Clusters of rows that hang together", number(found["clusters"])],
+        ["Rows in the largest", number(found["largest"])],
+        ["Rows outside the data that match", number(found["outside"])],
+    ]
+
+
+def _likeness(name: str, measured: pl.Series, threshold: float) -> Block | None:
+    """Draw how alike the matches are; nothing where all are equally so."""
+    if measured.n_unique() < 2:  # noqa: PLR2004 - one bar tells nothing
+        return None
+    return charts.histogram(name, measured, None, nextafter(threshold, -inf) if threshold > 0 else -1.0, "matches")
+
+
+def bounds(rule: Summary) -> str:
+    """Say what a rule keeps."""
+    if rule["kind"] == "match":
+        return f"likeness below {number(rule['maximum'])}" if rule["maximum"] else "what matches nothing"
+    ends = [("at least", rule["minimum"]), ("at most", rule["maximum"])]
+    return " and ".join(f"{side} {number(bound)}" for side, bound in ends if bound is not None) or "everything"
+
+
+def _dropped(rule: Summary, tables: "Tables") -> list[Block]:
+    """Show the rows that a rule was the first to drop, those nearest to its bound first."""
+    first = tables.rows["dropped"].filter(pl.col("rule") == rule["rule"])
+    far = (
+        pl.min_horizontal(
+            (pl.col("measured") - bound).abs() for bound in (rule["minimum"], rule["maximum"]) if bound is not None
+        )
+        if (rule["minimum"], rule["maximum"]) != (None, None)
+        else pl.lit(0.0)
+    )
+    shown = first.sort(far, "id", nulls_last=True).head(SIDE).collect()
+    named = _rows(tables, shown["match"].drop_nulls().to_list())
+    return _side("dropped", [page.dropped(row, named) for row in shown.iter_rows(named=True)])
+
+
+def _kept(rule: Summary, tables: "Tables") -> list[Block]:
+    """Show the rows, or matches, that a rule keeps and that are nearest to its bound."""
+    name = rule["rule"]
+    if name in tables.matches:
+        below = tables.matches[name].filter(pl.col("measured") < rule["maximum"])
+        near = below.sort("measured", "id", "other", descending=[True, False, False]).head(SIDE).collect()
+        rows = _rows(tables, [*near["id"], *near["other"]])
+        return _side("kept, most alike first", [page.match(one, rows) for one in near.iter_rows(named=True)])
+    if name not in tables.values:
+        return []
+    near = _nearest(tables.measured[name], rule["minimum"], rule["maximum"])
+    rows = _rows(tables, near["id"].to_list())
+    shown = [page.kept(rows[row], value) for row, value in near.iter_rows() if row in rows]
+    return _side("kept by this rule, nearest to the bound first", shown)
+
+
+def _nearest(values: pl.LazyFrame, minimum: float | None, maximum: float | None) -> pl.DataFrame:
+    """Give the `id` and `value` of what lies inside the bounds and nearest to one; the id decides among equals."""
+    known = values.select("id", "value").filter(pl.col("value").is_finite())
+    inside = [pl.lit(value=True)]
+    far = []
+    for bound, sign in ((minimum, 1), (maximum, -1)):
+        if bound is not None:
+            inside.append(sign * (pl.col("value") - bound) >= 0)
+            far.append((pl.col("value") - bound).abs())
+    by = pl.min_horizontal(far) if far else pl.lit(0.0)
+    return known.filter(pl.all_horizontal(inside)).sort(by, "id").head(SIDE).collect()
+
+
+def _rows(tables: "Tables", ids: list[str]) -> dict[str, dict[str, Any]]:
+    """Give the samples of these ids; names of rows outside the data are not among them."""
+    columns = ("id", "prompt", "reply", "origin")
+    found = tables.rows["samples"].filter(pl.col("id").is_in(ids)).select(columns).collect()
+    return {row["id"]: row for row in found.iter_rows(named=True)}
+
+
+def _side(name: str, shown: list[Block]) -> list[Block]:
+    return [words(f"{name[:1].upper()}{name[1:]}:"), *examples(shown)] if shown else []
