@@ -213,6 +213,39 @@ def bounds(name: str, rule: str | None = None, *, out: Out = Path("runs"), json:
 
 
 @app.command
+def prove(
+    recipe: Path,
+    *,
+    ablate: Annotated[bool, Parameter(negative=())] = False,
+    seeds: Annotated[list[int] | None, Parameter(consume_multiple=True)] = None,
+    out: Out = Path("runs"),
+    json: Json = False,
+) -> None:
+    """Say whether a recipe's data helps: the same model trained on raw, curated and shuffled data, with equal tokens.
+
+    Parameters
+    ----------
+    ablate
+        Leave out each rule and each judge once instead, and say what each does.
+    seeds
+        The seeds; those of [prove], or three from the recipe's own on, unless given.
+    """
+    import orjson
+
+    from pipelines.opened import opened
+    from pipelines.progress import shown
+    from pipelines.proof_page import lay_out, terminal
+    from pipelines.prove import prove as measure
+    from pipelines.recipe import Recipe
+
+    checked = Recipe.read(recipe)
+    with shown() as progress, opened(checked, out, progress) as run:
+        told = measure(run, ablate=ablate, seeds=seeds or ())
+        folder = lay_out(told, run.folder)
+    print(orjson.dumps(told, option=orjson.OPT_INDENT_2).decode() if json else f"{terminal(told)}\n\n{folder}")
+
+
+@app.command
 def index(name: str, to: Path, *, out: Out = Path("runs")) -> None:
     """Write the index of what a recipe's newest run kept; a later recipe's duplicate rules take it as `against`."""
     from pipelines.curate import write_kept_index
@@ -438,6 +471,10 @@ def tell(summary: dict[str, object], *, json: bool) -> None:
         from pipelines.closing import closing_words
 
         print(closing_words(summary))
+        if "loop" in summary:
+            from pipelines.rounds_page import terminal
+
+            print(f"\n{terminal(summary)}")
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from generators.budget import Budget, Price
 from generators.ledger import Ledger, open_ledger
@@ -32,6 +33,7 @@ class Run:
     made: dict[str, Stored] = field(default_factory=dict)
     engines: dict[str, Engine] = field(default_factory=dict)
     turns: Turns = field(default_factory=Turns)
+    rounds: dict[str, Any] | None = None  # of a loop: each round's figures
 
     @property
     def folder(self) -> Path:

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Self, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, Field, ValidationError
 
+from pipelines.experiments import Loop, Prove, experiment_faults
 from pipelines.sections import (
     EnginePart,
     Evaluate,
@@ -51,6 +52,8 @@ class Recipe(Section):
     select: SelectPart = SelectPart(use="pipelines.select:best_and_worst", held_out=0.0, reviews=None)
     train: tuple[Training, ...] = ()
     evaluate: Evaluate | None = None
+    prove: Prove | None = None
+    loop: Loop | None = None
     file: str = ""
 
     @classmethod
@@ -71,6 +74,7 @@ class Recipe(Section):
             real = [told for told in error.errors() if not (told["type"] == "too_short" and told["input"])]
             faults += [_fault(cls, told) for told in real]
         faults += [*_part_faults(values), *_reference_faults(values), *source_faults(_sources(values))]
+        faults += experiment_faults(values, [*numbered(_uses(values, "filters")), *numbered(_uses(values, "judges"))])
         if faults or recipe is None:
             raise RecipeError(str(path), list(dict.fromkeys(faults)))
         return recipe
@@ -133,12 +137,12 @@ def _part_faults(values: Mapping[str, Any]) -> Iterator[str]:
     for where, part, kind in _parts(values):
         try:
             bound = load(part["use"], {key: value for key, value in part.items() if key not in {"use", *kind}})
-            if where == "select":  # it takes tables: it is called when there are some
+            if where.endswith("select"):  # it takes tables: it is called when there are some
                 continue
             made = bound()
-            if where.startswith("filters."):
+            if ".filters." in f".{where}":
                 yield from _filter_faults(where, part, made, values)
-            if where.startswith("judges.") and not isinstance(made, Verifier):
+            if ".judges." in f".{where}" and not isinstance(made, Verifier):
                 seats(made, len(_sequence(part.get("engines"))) or int("engine" in part))
             if where.startswith("prompts.") and not isinstance(made, Grower):
                 yield f"{where}: {part['use']} makes no prompts"
@@ -156,11 +160,15 @@ def _filter_faults(where: str, part: Mapping[str, Any], rule: Any, values: Mappi
     if needs and not part.get("engine"):
         yield f"{where}: {part['use']} asks a model: give it `engine`, the name of one of [engines]"
     which, _, name = getattr(rule, "keep", "first").partition(" ")
-    known = numbered(str(_table(one).get("use")) for one in _sequence(values.get("filters")))
+    known = numbered(_uses(values, "filters"))
     if which not in {"first", "none", "highest", "lowest"}:
         yield f"{where}: keep is {which!r}; known are first, none, highest RULE, lowest RULE"
     elif which in {"highest", "lowest"} and name not in known:
         yield f"{where}: keep names the rule {name!r}{nearest(name, known)}"
+
+
+def _uses(values: Mapping[str, Any], which: str) -> list[str]:
+    return [str(_table(part).get("use")) for part in _sequence(values.get(which))]
 
 
 def numbered(uses: Iterable[str]) -> list[str]:
@@ -181,6 +189,13 @@ def _parts(values: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any], set
     found = [
         (f"{name}.{at}", part, kind) for name, kind in lists for at, part in enumerate(_sequence(values.get(name)))
     ]
+    for arm, told in _table(_table(values.get("prove")).get("arms")).items():
+        found += [
+            (f"prove.arms.{arm}.{name}.{at}", part, kind)
+            for name, kind in lists[1:3]
+            for at, part in enumerate(_sequence(_table(told).get(name)))
+        ]
+        found.append((f"prove.arms.{arm}.select", _table(told).get("select"), {"held_out"}))
     found += [(f"engines.{name}", part, {"price"}) for name, part in _table(values.get("engines")).items()]
     found += [("select", values.get("select"), {"held_out", "reviews"})] if "select" in values else []
     found += [("evaluate.judge", _table(values.get("evaluate")).get("judge"), set())] if "evaluate" in values else []

@@ -24,6 +24,7 @@ from pipelines.trackers import demand_trackers
 from pipelines.train import train
 from pipelines.training_choice import chosen
 
+PREPARED = ("ingest", "grow", "curate")  # the stages that a loop goes through once
 FILES_SAID = 20  # of a run, in the terminal
 
 
@@ -33,25 +34,33 @@ def stages(recipe: Recipe) -> dict[str, Callable[[Run], None]]:
     An engine is closed when its stage is done, unless it is the next to be asked for; one that is asked closes first
     what holds its device (`generators.turns`). So two never fight for one, nor does training with any.
     """
-    steps: dict[str, Callable[[Run], None]] = {"ingest": _ingest}
-    if recipe.prompts:
-        steps["grow"] = _grow
-    steps |= {"curate": _curate, "generate": _generate}
-    if recipe.judges:
-        steps["score"] = _score
-    steps["select"] = _select
-    if recipe.evaluate:
-        steps["evaluate before"] = partial(_evaluate, when="before")
-    for at, section in enumerate(recipe.train):
-        again = sum(earlier.method == section.method for earlier in recipe.train[:at])
-        steps[f"train {section.method}" + (f" ({again + 1})" if again else "")] = partial(_train, at=at)
-    if recipe.evaluate and recipe.train:
-        steps["evaluate after"] = partial(_evaluate, when="after")
-    needs = [needed(recipe, name) for name in steps]
+    every = steps(recipe)
+    if recipe.loop:
+        every = {name: stage for name, stage in every.items() if name in PREPARED} | {"rounds": _loop}
+    needs = [needed(recipe, name) for name in every]
     return {
         name: partial(_and_close, stage=stage, but=next(filter(None, needs[at + 1 :]), set()))
-        for at, (name, stage) in enumerate(steps.items())
+        for at, (name, stage) in enumerate(every.items())
     }
+
+
+def steps(recipe: Recipe) -> dict[str, Callable[[Run], None]]:
+    """Give the stages that the recipe asks for, in order; each leaves its engines open."""
+    found: dict[str, Callable[[Run], None]] = {"ingest": _ingest}
+    if recipe.prompts:
+        found["grow"] = _grow
+    found |= {"curate": _curate, "generate": _generate}
+    if recipe.judges:
+        found["score"] = _score
+    found["select"] = _select
+    if recipe.evaluate:
+        found["evaluate before"] = partial(_evaluate, when="before")
+    for at, section in enumerate(recipe.train):
+        again = sum(earlier.method == section.method for earlier in recipe.train[:at])
+        found[f"train {section.method}" + (f" ({again + 1})" if again else "")] = partial(_train, at=at)
+    if recipe.evaluate and recipe.train:
+        found["evaluate after"] = partial(_evaluate, when="after")
+    return found
 
 
 def needed(recipe: Recipe, stage: str) -> set[str]:
@@ -65,6 +74,7 @@ def needed(recipe: Recipe, stage: str) -> set[str]:
         "score": {name for part in recipe.judges for name in part.asks},
         "evaluate before": generator,
         "evaluate after": {"after training"},
+        "rounds": generator,
     }
     return {"training"} if stage.startswith("train ") else asked.get(stage, set())
 
@@ -72,6 +82,12 @@ def needed(recipe: Recipe, stage: str) -> set[str]:
 def _and_close(run: Run, *, stage: Callable[[Run], None], but: Collection[str]) -> None:
     stage(run)
     run.close_engines(but)
+
+
+def _loop(run: Run) -> None:
+    from pipelines.loop import looped  # it takes its stages from here
+
+    run.rounds = looped(run)
 
 
 def _ingest(run: Run) -> None:
@@ -272,4 +288,8 @@ def build(
             stage(run)
         progress.say("report")
         summary = lay_out(run.recipe, run.folder, run.made, cards_of(run))
+        if run.rounds:
+            from pipelines.rounds_page import lay_beside
+
+            summary = lay_beside(summary | {"loop": run.rounds})
         return summary if limit is None else summary | {"flow": flow(run.made)}

@@ -1,0 +1,301 @@
+"""Loops over the stages, on a model whose skill is a number: rounds, their invariants, and how they end."""
+
+import random
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipelines.experiments import Loop
+from pipelines.loop import part_of
+from pipelines.progress import lines
+from pipelines.recipe import Recipe
+from pipelines.rounds import agreement, distinct
+from pipelines.run import build
+from pipelines.sections import SelectPart
+from pipelines.targeted import families_of
+from schemas.errors import RecipeError, TrainingError
+from schemas.parts import load
+from schemas.tables import COMPARISONS, SCORES
+
+if TYPE_CHECKING:
+    from tests.pipelines.proofs.conftest import Workshop
+
+QUIET = lines(lambda _text: None)
+RULES = (
+    "pipelines.select:best_and_worst",
+    "pipelines.strategies:best_and_random",
+    "pipelines.strategies:within_margin",
+)
+
+
+def ran(workshop: "Workshop", loop: str, **how: Any) -> dict[str, Any]:
+    recipe = Recipe.read(workshop.recipe(f"[loop]\n{loop}\n", **how))
+    return build(recipe, workshop.folder / "runs", QUIET)
+
+
+def rising(workshop: "Workshop", *skills: float) -> None:
+    """Have the n-th job make a model of the n-th skill."""
+    coming = iter(skills)
+    workshop.learn = lambda _old, _right: next(coming)
+
+
+def table(name: str, summary: dict[str, Any]) -> pl.DataFrame:
+    return pl.read_parquet(Path(summary["folder"]) / name / "**" / "*.parquet")
+
+
+def test_rounds_that_improve_go_on_and_the_last_is_the_best(workshop: "Workshop") -> None:
+    rising(workshop, 0.65, 0.8, 0.95)
+    summary = ran(workshop, 'method = "rest-em"')
+    told = summary["loop"]
+    assert [one["round"] for one in told["rounds"]] == [0, 1, 2, 3]
+    assert told["best"] == 3
+    assert told["why_ended"] == "all 3 rounds were run"
+    passes = [one["held_out"]["pass"]["1"] for one in told["rounds"]]
+    assert passes == sorted(passes)
+    assert [one["reward"] for one in told["rounds"][1:]] == pytest.approx([0.5, 0.65, 0.8], abs=0.1)
+    assert (Path(summary["folder"]) / "checkpoint" / "skill").read_text() == "0.950000"
+
+
+def test_rounds_end_when_held_out_tasks_no_longer_improve_and_the_best_is_given(workshop: "Workshop") -> None:
+    rising(workshop, 0.8, 0.7, 0.9)
+    summary = ran(workshop, 'method = "rest-em"\nrounds = 5')
+    assert (summary["loop"]["best"], len(workshop.jobs)) == (1, 2)
+    assert summary["loop"]["why_ended"] == "pass@1 on held-out tasks has not risen for 1 round"
+    assert (Path(summary["folder"]) / "checkpoint" / "skill").read_text() == "0.800000"
+    assert summary["evaluation"]["after"]["pass@1"] == summary["loop"]["rounds"][1]["held_out"]["pass"]["1"]
+
+
+def test_with_patience_a_bad_round_is_gone_through(workshop: "Workshop") -> None:
+    rising(workshop, 0.8, 0.7, 0.9)
+    told = ran(workshop, 'method = "rest-em"\nrounds = 3\npatience = 2')["loop"]
+    assert (told["best"], len(told["rounds"])) == (3, 4)
+
+
+def test_a_rise_that_is_not_above_least_is_none(workshop: "Workshop") -> None:
+    rising(workshop, 0.6)
+    assert ran(workshop, 'method = "rest-em"\nleast = 0.3')["loop"]["best"] == 0
+
+
+def test_where_no_round_is_better_no_checkpoint_is_given(workshop: "Workshop") -> None:
+    rising(workshop, 0.2)
+    summary = ran(workshop, 'method = "rest-em"')
+    assert summary["loop"]["best"] == 0
+    assert not (Path(summary["folder"]) / "checkpoint").exists()
+
+
+@pytest.mark.parametrize(("start", "bases"), [("base", [0.5, 0.5, 0.5]), ("last", [0.5, 0.6, 0.7])])
+def test_a_round_trains_from_the_base_or_from_the_last_checkpoint(
+    workshop: "Workshop", start: str, bases: list[float]
+) -> None:
+    seen: list[float] = []
+
+    def learn(old: float, _right: float) -> float:
+        seen.append(old)
+        return 0.5 + 0.1 * len(seen)
+
+    workshop.learn = learn
+    ran(workshop, f'method = "rest-em"\nstart = "{start}"\nleast = 0.0\npatience = 3')
+    assert seen == pytest.approx(bases)
+
+
+def test_rest_trains_once_a_threshold_each_from_the_one_before(workshop: "Workshop") -> None:
+    seen: list[tuple[float, float]] = []
+
+    def learn(old: float, right: float) -> float:
+        seen.append((old, right))
+        return 0.5 + 0.1 * len(seen)
+
+    workshop.learn = learn
+    told = ran(workshop, 'method = "rest"\nrounds = 1\nthresholds = [0.0, 0.5, 1.0]')["loop"]
+    assert [old for old, _right in seen] == pytest.approx([0.5, 0.6, 0.7])
+    assert [right < 1 for _old, right in seen] == [True, False, False], "from 0 on wrong replies are in"
+    rows = [one["sft"] for one in told["rounds"][1]["passes"]]
+    assert rows == sorted(rows, reverse=True)
+
+
+def test_a_threshold_that_nothing_reaches_is_left_out(workshop: "Workshop") -> None:
+    told = ran(workshop, 'method = "rest"\nrounds = 1\nthresholds = [1.0, 2.0]')["loop"]
+    assert [one["threshold"] for one in told["rounds"][1]["passes"]] == [1.0]
+    with pytest.raises(TrainingError, match="no reply of round 1"):
+        ran(workshop, 'method = "rest"\nrounds = 1\nthresholds = [2.0]')
+
+
+def test_a_second_run_asks_nothing_and_trains_nothing(workshop: "Workshop") -> None:
+    workshop.learn = lambda old, _right: min(old + 0.15, 1.0)
+    first = ran(workshop, 'method = "rest-em"\nstart = "last"')
+    jobs, asked = len(workshop.jobs), workshop.asked()
+    assert (jobs, asked > 0) == (3, True)
+    assert ran(workshop, 'method = "rest-em"\nstart = "last"')["loop"] == first["loop"]
+    assert (len(workshop.jobs), workshop.asked()) == (jobs, asked)
+
+
+@pytest.mark.parametrize("dies_in", [0, 1, 2])
+def test_a_loop_broken_off_in_any_round_goes_on_there(workshop: "Workshop", dies_in: int) -> None:
+    workshop.learn = lambda old, _right: min(old + 0.15, 1.0)
+    workshop.failing = dies_in
+    with pytest.raises(KeyboardInterrupt):
+        ran(workshop, 'method = "rest-em"\nstart = "last"')
+    asked = workshop.asked()
+    workshop.failing = None
+    summary = ran(workshop, 'method = "rest-em"\nstart = "last"')
+    assert len(workshop.jobs) == 3, "no round was trained twice"
+    assert summary["loop"]["best"] == 3
+    whole = workshop.asked()
+    assert whole > asked
+    assert len({*workshop.keys()}) == whole, "no question was asked twice"
+
+
+def test_iterative_dpo_learns_from_its_newest_policy_alone(workshop: "Workshop") -> None:
+    workshop.learn = lambda old, _right: old + 0.1
+    summary = ran(workshop, 'method = "dpo"\nrounds = 3', method="dpo")
+    rounds = summary["loop"]["rounds"][1:]
+    assert [one["stale"]["preferences"] for one in rounds] == [{"mean_age": 0, "older": 0}] * 3
+    pairs = table("preferences", summary)
+    assert set(pairs["chosen_generator"]) == {"checkpoint"} == set(pairs["rejected_generator"])
+
+
+def test_with_memory_older_replies_are_selected_from_and_told_as_stale(workshop: "Workshop") -> None:
+    workshop.learn = lambda old, _right: old + 0.1
+    rounds = ran(workshop, 'method = "rest-em"\nrounds = 3\nmemory = 1\nstart = "last"')["loop"]["rounds"]
+    stale = [one["stale"]["sft"] for one in rounds[1:]]
+    assert stale[0] == {"mean_age": 0, "older": 0}
+    assert all(0 < one["older"] < 1 for one in stale[1:])
+    assert all(one["mean_age"] <= 1 for one in stale), "no older than memory"
+
+
+def test_best_of_n_learns_one_reply_a_prompt_whatever_its_score(workshop: "Workshop") -> None:
+    summary = ran(workshop, 'method = "best-of-n"\nrounds = 1')
+    assert table("sft", summary)["sample_id"].is_unique().all()
+    assert table("sft", summary).height == summary["rows"]["kept"]
+    assert summary["loop"]["divergence"] == pytest.approx(0.636, abs=0.001)
+
+
+def test_the_caps_of_a_loop_hold(workshop: "Workshop") -> None:
+    summary = ran(workshop, 'method = "rest-em"\nrounds = 1\ncap = 2')
+    assert table("sft", summary)["sample_id"].value_counts()["count"].max() == 2
+
+
+def test_a_loop_never_learns_the_replies_that_came_with_the_data(workshop: "Workshop") -> None:
+    assert "source" not in set(table("sft", ran(workshop, 'method = "rejection"\nrounds = 1'))["generator"])
+
+
+HYBRID = """
+rounds = 1
+families = { one-digit = "is [0-9] plus", two-digits = "is [0-9]{2} plus" }
+[[train]]
+method = "grpo"
+generations = 4
+batch_size = 8
+"""
+
+
+@pytest.mark.parametrize(("weak", "families"), [(1.0, ["one-digit", "two-digits"]), (0.01, [])])
+def test_rl_trains_on_weak_families_alone_and_is_left_out_where_none_is(
+    workshop: "Workshop", weak: float, families: list[str]
+) -> None:
+    workshop.learn = lambda old, _right: old + 0.1
+    told = ran(workshop, f'method = "hybrid"\nweak = {weak}{HYBRID}')["loop"]["rounds"][1]
+    assert told["targeted"]["weak"] == families
+    assert told["passes"][0]["jobs"] == (["sft", "grpo"] if families else ["sft"])
+    assert set(told["targeted"]["families"]) == {"one-digit", "two-digits"}
+    assert told["targeted"]["families"]["two-digits"]["tasks"] == 50
+
+
+def test_a_family_is_the_first_pattern_found_or_the_verifier() -> None:
+    rows = pl.DataFrame(
+        {
+            "id": ["a", "b", "c"],
+            "prompt": [[{"role": "user", "content": text}] for text in ("Add 1 and 2.", "Sort: add", "Spell it.")],
+            "check": ['{"use": "judges.math:final_answer"}', None, None],
+        }
+    )
+    named = families_of(rows, {"order": "^sort", "sums": "add"})
+    assert named["family"].to_list() == ["sums", "order", "other"]
+    assert families_of(rows, {})["family"].to_list() == ["judges.math:final_answer", "reference", "reference"]
+
+
+def test_tasks_to_watch_decide_and_the_others_are_told(workshop: "Workshop") -> None:
+    rows = [{"prompt": f"What is {a} plus 1?", "reference": f"{a + 1}"} for a in range(200, 240)]
+    (workshop.folder / "watched.jsonl").write_bytes(b"\n".join(map(orjson.dumps, rows)))
+    rising(workshop, 0.9)
+    extra = f'rounds = 1\nwatch = "other"\n[benchmarks.other]\npath = "{workshop.folder}/watched.jsonl"'
+    told = ran(workshop, f'method = "rest-em"\n{extra}')["loop"]
+    assert told["rounds"][1]["watched"]["tasks"] == 40
+    assert told["rounds"][1]["watched"]["pass"] != told["rounds"][1]["held_out"]["pass"]
+
+
+def test_the_rounds_have_a_page_beside_the_report(workshop: "Workshop") -> None:
+    summary = ran(workshop, 'method = "best-of-n"\nrounds = 1')
+    folder = Path(summary["folder"])
+    page = (folder / "rounds.html").read_text()
+    assert "<script" not in page
+    assert "rounds of best-of-n" in page
+    assert "nats" in (folder / "rounds.md").read_text()
+    assert orjson.loads((folder / "summary.json").read_bytes())["loop"] == summary["loop"]
+
+
+@settings(max_examples=40)
+@given(
+    st.integers(0, 1000),
+    st.lists(st.floats(0, 1), min_size=2, max_size=4, unique=True).map(sorted),
+    st.integers(1, 5),
+    st.sampled_from(RULES),
+)
+def test_what_a_higher_threshold_learns_is_part_of_what_a_lower_one_does(
+    seed: int, thresholds: list[float], cap: int, rule: str
+) -> None:
+    chance = random.Random(seed)
+    rows = [
+        {"id": f"{prompt}-{at}", "sample_id": f"s{prompt}", "text": f"{chance.random()}", "wins": 0.0, "model": "m"}
+        | {"score": chance.choice([None, 0.0, 0.25, 0.5, 0.75, 1.0]), "spread": None}
+        for prompt in range(6)
+        for at in range(6)
+    ]
+    candidates = pl.DataFrame(rows, schema_overrides={"score": pl.Float64, "spread": pl.Float64})
+    loop = Loop(method="rest", thresholds=tuple(thresholds), cap=cap)
+    parts = [part_of(SelectPart(use=rule, held_out=0.0), loop, threshold) for threshold in loop.passes]
+    learned = [set(load(part.use, part.arguments)(candidates).sft["id"]) for part in parts]
+    for lower, higher in pairwise(learned):
+        assert higher <= lower
+
+
+def test_replies_that_repeat_are_less_diverse() -> None:
+    rows = pl.DataFrame({"sample_id": ["a"] * 4 + ["b"] * 2, "text": ["x", "x", "y", "y", "z", "w"]})
+    assert distinct(rows) == pytest.approx((0.5 + 1) / 2)
+    assert distinct(rows.clear()) is None
+
+
+def test_a_judge_that_is_always_with_the_verifiers_agrees_and_its_mirror_image_never() -> None:
+    scores = pl.DataFrame({"candidate_id": ["a", "b", "c"], "score": [1.0, 0.0, 0.0]})
+    rows = [{"a_id": "a", "b_id": "b", "score": 1.0}, {"a_id": "b", "b_id": "c", "score": 1.0}]
+    told = pl.DataFrame(rows)
+    assert agreement(told, scores) == 1
+    assert agreement(told.with_columns(score=-pl.col("score")), scores) == 0
+    assert agreement(told.with_columns(score=pl.lit(0.0)), scores) == 0.5
+    assert agreement(pl.DataFrame(schema=COMPARISONS), pl.DataFrame(schema=SCORES)) is None
+
+
+@pytest.mark.parametrize(
+    ("loop", "told"),
+    [
+        ('method = "rest"', "rest needs `thresholds`"),
+        ('method = "rest"\nthresholds = [1.0, 0.5]', "each must be above the one before"),
+        ('method = "dpo"', "dpo needs a [[train]] with method = 'dpo'"),
+        ('method = "rest-em"\nwatch = "held-ou"', "did you mean 'held-out'?"),
+        ('method = "hybrid"', "loop.weak: hybrid needs it"),
+        ('method = "hybrid"\nweak = 0.5', "no [[train]] is one"),
+        ('method = "rest-em"\nfamilies = { x = "(" }', "is no pattern"),
+        ('method = "rest-em"\nround = 3', "did you mean 'rounds'?"),
+        ('method = "rest-em"\nk = [16]', "16 is above evaluate.samples, 4"),
+    ],
+)
+def test_what_is_wrong_with_a_loop_is_told_before_any_work(workshop: "Workshop", loop: str, told: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        ran(workshop, loop)
+    assert told in str(caught.value)
