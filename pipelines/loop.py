@@ -229,7 +229,7 @@ def _job(run: Run, loop: Loop, asked: Training, made: dict[str, Stored], begin: 
         progress=run.counter(f"  {section.method}"),
         say=run.progress.say,
         reasons=reasons,
-        recipe={"name": run.recipe.name, "sha256": sha256(Path(run.recipe.file))},
+        recipe={"recipe": run.recipe.name, "recipe_sha256": sha256(Path(run.recipe.file))},
     )
 
 
