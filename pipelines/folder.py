@@ -11,7 +11,7 @@ from pipelines import changes, report
 from pipelines.recipe import Recipe
 from pipelines.run_tables import tables_of
 from pipelines.store import Stored, code_version, opened, sha256, write_bytes
-from pipelines.summary import summarise
+from pipelines.summary import requests, summarise
 from schemas.chats import content_id
 from schemas.errors import StoreError
 
@@ -62,14 +62,29 @@ def lay_out(
         {name: stored.key for name, stored in made.items()}, code_version(*CODE), looks, *([cards] if cards else [])
     )
     folder = root / version
+    if (folder / "summary.json").is_file():  # the same outputs have the same figures, but for who was asked
+        told: dict[str, Any] = orjson.loads((folder / "summary.json").read_bytes())
+        summary = {**told, "folder": str(folder), "requests": requests(made)}
+    else:
+        summary = _laid_out(recipe, folder, made, cards or {})
+    write_bytes(folder / "summary.json", orjson.dumps(summary, option=orjson.OPT_INDENT_2))
+    _point(root / "latest", version)
+    return summary
+
+
+def _laid_out(
+    recipe: Recipe, folder: Path, made: dict[str, Stored], cards: dict[str, dict[str, Any]]
+) -> dict[str, Any]:
+    """Fill a run's folder, and give its summary."""
+    root = folder.parent
     tables = tables_of(made)
     summary = summarise(recipe, folder, made, tables)
     summary["changes"] = changes.since(root / "latest", recipe, summary, tables)
-    for name, told in (cards or {}).items():
+    for name, told in cards.items():
         if name in summary["judges"]:  # one that judged nothing has no figures to stand beside
             summary["judges"][name]["cards"] = told
     if not folder.exists():
-        work = root / f".{version}.{os.getpid()}"
+        work = root / f".{folder.name}.{os.getpid()}"
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir(parents=True)
         _link_all(made, work)
@@ -78,8 +93,6 @@ def lay_out(
         write_bytes(work / "report.html", html.encode())
         write_bytes(work / "report.md", markdown.encode())
         work.rename(folder)
-    write_bytes(folder / "summary.json", orjson.dumps(summary, option=orjson.OPT_INDENT_2))
-    _point(root / "latest", version)
     return summary
 
 

@@ -42,7 +42,7 @@ def summarise(recipe: Recipe, folder: Path, made: dict[str, Stored], tables: Tab
         "prompts": made["grow"].facts["methods"] if "grow" in made else [],
         "data": sample_figures(tables.samples, tables.kept),
         "rules": _rules(curated["rules"], tables),
-        "requests": _requests(made),
+        "requests": requests(made),
         "candidates": told["candidates"],
         "replies": told["replies"],
         "judges": told["judges"],
@@ -82,7 +82,7 @@ def _datasets(facts: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _requests(made: dict[str, Stored]) -> dict[str, Any]:
+def requests(made: dict[str, Stored]) -> dict[str, Any]:
     """Count the answers that this run needed: an output that was there already asked nothing."""
     stages: dict[str, dict[str, Any]] = {}
     for name, stored in made.items():
