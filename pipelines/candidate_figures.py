@@ -1,14 +1,24 @@
-"""The figures of candidates: who passes, pass@k, how hard the prompts are, how different the replies to one are."""
+"""The figures of candidates: who passes, pass@k, how hard the prompts are, how different the replies to one are.
 
+As in `figures` each kind is first counted, of some prompts with all of their candidates.
+"""
+
+import heapq
 import itertools
+from collections import Counter
+from collections.abc import Mapping
 from math import comb
+from statistics import fmean
 from typing import Any
 
 import polars as pl
 
 from pipelines.evaluate import mean_interval
+from pipelines.figures import Counts, apart
 
 Told = dict[str, Any]
+Words = dict[str, float | None]  # by prompt: the share of its candidates' pairs of words that repeat none
+PROMPTS_READ = 500  # of which words are told
 BANDS = (  # by a prompt's pass rate
     ("no candidate passes", 0.0, 0.0),
     ("above 0, below 25 %", 0.0, 0.25),
@@ -16,64 +26,93 @@ BANDS = (  # by a prompt's pass rate
     ("75 % to below 100 %", 0.75, 1.0),
     ("every candidate passes", 1.0, 1.0),
 )
+MADE = pl.col("model") != "source"  # not the reply that came with the data
 
 
-def candidate_figures(candidates: pl.DataFrame | pl.LazyFrame, verified: pl.DataFrame) -> Told:
-    """Give how often candidates pass, by generator; and of prompts with made candidates pass@k, bands and diversity.
+def passing_counts(candidates: pl.DataFrame, verified: pl.DataFrame) -> Counts:
+    """Count prompts by how many candidates have a verdict and how many of them pass, also by generator.
 
-    `verified` is `candidate_id` and `score`. The replies that came with the data count by generator ("source") alone.
+    `verified` is `candidate_id` and `score`. Of all candidates that were made it counts the pairs to one prompt, and
+    those of equal scores. The replies that came with the data count by generator ("source") alone.
+    """
+    known = verified.select("candidate_id", "score").drop_nulls()
+    scored = candidates.select("id", "sample_id", "model").join(known, left_on="id", right_on="candidate_id")
+    made = scored.filter(MADE)
+    same = made.group_by("sample_id", "score").len()["len"]
+    counts: Counts = Counter({("generator", row[:3]): row[3] for row in _prompts(scored, "model").iter_rows()})
+    prompts = _prompts(made).rows()
+    counts.update({("prompt", (n, c)): count for n, c, count in prompts})
+    counts.update(pairs=sum(count * comb(n, 2) for n, _c, count in prompts), equal=sum(comb(n, 2) for n in same))
+    return counts
+
+
+def _prompts(scored: pl.DataFrame, *by: str) -> pl.DataFrame:
+    """Count the prompts by their candidates with a verdict, `n`, and those that pass, `c`."""
+    each = scored.group_by("sample_id", *by).agg(n=pl.len(), c=(pl.col("score") >= 1).sum())
+    return each.group_by(*by, "n", "c").agg(prompts=pl.len())
+
+
+def candidate_figures(counts: Counts) -> Told:
+    """Give how often candidates pass, by generator; and of prompts with made candidates pass@k, bands and equal scores.
+
     Empty where no candidate has a verdict.
     """
-    facts = candidates.lazy().select("id", "sample_id", "model", "status", "finish_reason").collect()
-    scored = facts.join(verified.select("candidate_id", "score").drop_nulls(), left_on="id", right_on="candidate_id")
-    if scored.is_empty():
+    generators: dict[str, Counter[tuple[int, int]]] = {}
+    for (model, n, c), count in apart(counts, "generator").items():
+        generators.setdefault(model, Counter())[n, c] += count
+    if not generators:
         return {}
-    scored = scored.with_columns(passed=pl.col("score") >= 1)
-    made = scored.filter(pl.col("model") != "source")
-    prompts = _counts(made)
+    prompts = Counter(apart(counts, "prompt"))
+    all_fail = sum(count for (_n, c), count in prompts.items() if c == 0)
+    all_pass = sum(count for (n, c), count in prompts.items() if c == n)
     return {
-        "by_generator": [
-            _generator(str(name), rows) for (name,), rows in scored.sort("model").group_by("model", maintain_order=True)
-        ],
-        "prompts": prompts.height,
-        "all_fail": prompts.filter(pl.col("c") == 0).height,
-        "mixed": prompts.filter(pl.col("c") > 0, pl.col("c") < pl.col("n")).height,
-        "all_pass": prompts.filter(pl.col("c") == pl.col("n")).height,
+        "by_generator": [_generator(model, own) for model, own in generators.items()],
+        "prompts": prompts.total(),
+        "all_fail": all_fail,
+        "mixed": prompts.total() - all_fail - all_pass,
+        "all_pass": all_pass,
         "pass@k": pass_at_k(prompts),
         "bands": bands(prompts),
-        "equal_pairs": _equal(made),
+        "equal_pairs": {"pairs": counts["pairs"], "equal": counts["equal"]},
     }
 
 
-def _counts(made: pl.DataFrame) -> pl.DataFrame:
-    """Give each prompt's candidates with a verdict, `n`, and those that pass, `c`."""
-    return made.group_by("sample_id").agg(n=pl.len(), c=pl.col("passed").sum()).sort("sample_id")
-
-
-def _generator(name: str, rows: pl.DataFrame) -> Told:
+def _generator(name: str, prompts: Counter[tuple[int, int]]) -> Told:
     """Give a generator's candidates with a verdict, the share that passes, and its interval over the prompts."""
-    means = rows.group_by("sample_id").agg(pl.col("passed").mean()).sort("sample_id")["passed"].to_list()
-    told = {"model": name, "replies": rows.height, "passed": rows["passed"].mean()}
-    return told | {"prompts": len(means), "pass@1": mean_interval(means)[0], "interval": _held(means)}
+    replies = sum(n * count for (n, _c), count in prompts.items())
+    passed = sum(c * count for (_n, c), count in prompts.items())
+    mean, interval = _held(_summed({key: key[1] / key[0] for key in prompts}, prompts))
+    told = {"model": name, "replies": replies, "passed": passed / replies}
+    return told | {"prompts": prompts.total(), "pass@1": mean, "interval": interval}
 
 
-def _held(values: list[float]) -> list[float] | None:
-    interval = mean_interval(values)[1]
-    return None if interval is None else [max(interval[0], 0.0), min(interval[1], 1.0)]
+def _summed(values: Mapping[Any, float], counts: Counter[Any]) -> Counter[float]:
+    """Count the values by what has them."""
+    found: Counter[float] = Counter()
+    for key, value in values.items():
+        found[value] += counts[key]
+    return found
 
 
-def pass_at_k(prompts: pl.DataFrame) -> list[Told]:
+def _held(values: Counter[float]) -> tuple[float | None, list[float] | None]:
+    """Give the mean of counted values of 0 to 1, and its 95 % interval, cut to 0 and 1."""
+    mean, interval = mean_interval(values.elements())
+    return mean, None if interval is None else [max(interval[0], 0.0), min(interval[1], 1.0)]
+
+
+def pass_at_k(prompts: Counter[tuple[int, int]]) -> list[Told]:
     """Give pass@k for k = 1, 2, 4 and so on, over the prompts with k candidates or more that have a verdict.
 
     A prompt with c of n candidates passing counts 1 - C(n - c, k) / C(n, k), which is unbiased (Chen et al. 2021, arXiv
-    2107.03374, section 2.1). The 95 % interval is normal over the prompts, cut to 0 and 1.
+    2107.03374, section 2.1); `prompts` counts them by n and c. The 95 % interval is normal over the prompts, cut to 0
+    and 1.
     """
     found: list[Told] = []
-    counts = prompts.select("n", "c").rows()
     k = 1
-    while some := [(n, c) for n, c in counts if n >= k]:
-        values = [estimate(n, c, k) for n, c in some]
-        found.append({"k": k, "prompts": len(some), "value": mean_interval(values)[0], "interval": _held(values)})
+    while some := {(n, c): estimate(n, c, k) for n, c in prompts if n >= k}:
+        values = _summed(some, prompts)
+        mean, interval = _held(values)
+        found.append({"k": k, "prompts": values.total(), "value": mean, "interval": interval})
         k *= 2
     return found
 
@@ -83,10 +122,13 @@ def estimate(n: int, c: int, k: int) -> float:
     return 1.0 - comb(n - c, k) / comb(n, k)
 
 
-def bands(prompts: pl.DataFrame) -> list[Told]:
+def bands(prompts: Counter[tuple[int, int]]) -> list[Told]:
     """Count the prompts by pass rate."""
-    rates = (prompts["c"] / prompts["n"]).to_list()
-    return [{"band": name, "prompts": sum(_within(rate, low, high) for rate in rates)} for name, low, high in BANDS]
+    rates = _summed({(n, c): c / n for n, c in prompts}, prompts)
+    return [
+        {"band": name, "prompts": sum(count for rate, count in rates.items() if _within(rate, low, high))}
+        for name, low, high in BANDS
+    ]
 
 
 def _within(rate: float, low: float, high: float) -> bool:
@@ -95,54 +137,86 @@ def _within(rate: float, low: float, high: float) -> bool:
     return (low < rate if low == 0 else low <= rate) and rate < high
 
 
-def _equal(made: pl.DataFrame) -> Told:
-    """Count the pairs of candidates to a prompt and those of equal scores: ties, of which no preference is made."""
-    sizes = made.group_by("sample_id").len()["len"].to_list()
-    same = made.group_by("sample_id", "score").len()["len"].to_list()
-    return {"pairs": sum(n * (n - 1) // 2 for n in sizes), "equal": sum(n * (n - 1) // 2 for n in same)}
+def reply_counts(candidates: pl.DataFrame, extracted: pl.DataFrame) -> Counts:
+    """Count prompts by their texts and different answers, and candidates by how they ended and who made them.
+
+    `extracted` is `candidate_id` and `extracted`, what the verifiers read as an answer; of several the first counts.
+    """
+    several = _several(candidates)
+    each = several.group_by("sample_id").agg(n=pl.len(), different=pl.col("text").n_unique())
+    known = extracted.select("candidate_id", "extracted").drop_nulls()
+    first = known.unique("candidate_id", keep="first", maintain_order=True)
+    read = several.join(first, left_on="id", right_on="candidate_id")
+    answers = read.group_by("sample_id").agg(pl.col("extracted").n_unique())["extracted"]
+    counts: Counts = Counter(("texts", row) for row in each.select("n", "different").iter_rows())
+    counts.update(("answers", float(one)) for one in answers)
+    ends = candidates.group_by("model", "status", "finish_reason")
+    tokens = {"told": pl.col("reply_tokens").count(), "tokens": pl.col("reply_tokens").sum()}
+    for *how, count, told, said in ends.agg(pl.len(), **tokens).iter_rows():
+        counts.update({("ended", tuple(how)): count, ("told", tuple(how)): told, ("tokens", tuple(how)): said})
+    made = candidates.group_by("model", "revision").len()
+    counts.update({("made by", (model, revision)): count for model, revision, count in made.iter_rows()})
+    return counts
 
 
-def diversity(candidates: pl.DataFrame | pl.LazyFrame, extracted: pl.DataFrame) -> Told:
+def _several(candidates: pl.DataFrame) -> pl.DataFrame:
+    """Give the answered candidates of prompts for which two or more were made."""
+    made = candidates.filter(MADE, pl.col("status") == "answered").select("id", "sample_id", "text")
+    return made.filter(pl.len().over("sample_id") > 1)
+
+
+def words(candidates: pl.DataFrame, known: Words) -> Words:
+    """Give of up to 500 prompts with the lowest ids, which are hashes, the share of distinct pairs of words.
+
+    Those in `known` are read already; a prompt whose replies have no two words has null.
+    """
+    several = _several(candidates)
+    lowest = set(heapq.nsmallest(PROMPTS_READ, {*known, *several["sample_id"]}))
+    new = several.filter(pl.col("sample_id").is_in(lowest - known.keys()))
+    read = {str(sample): _distinct_2(rows["text"]) for (sample,), rows in new.group_by("sample_id")}
+    return {sample: share for sample, share in (known | read).items() if sample in lowest}
+
+
+def _distinct_2(texts: pl.Series) -> float | None:
+    pairs = [two for said in texts for two in itertools.pairwise(said.split())]
+    return len(set(pairs)) / len(pairs) if pairs else None
+
+
+def diversity(counts: Counts, read: Words) -> Told:
     """Give how different the answered candidates to one prompt are, over prompts with two or more that were made.
 
     `texts` is the mean share of texts that are not a repetition, `words` the distinct pairs of neighbouring words
-    divided by all of them (distinct-2, Li et al. 2016, arXiv 1510.03055, here within a prompt); `answers` counts the
-    different answers that the verifiers read in them (`extracted` is `candidate_id` and `extracted`). Words are
-    those of the 500 prompts with the lowest ids, which are hashes.
+    divided by all of them (distinct-2, Li et al. 2016, arXiv 1510.03055, here within a prompt), of the prompts that
+    were `read`; `answers` counts the different answers that the verifiers read in them.
     """
-    made = candidates.lazy().filter(pl.col("model") != "source", pl.col("status") == "answered")
-    texts = made.select("id", "sample_id", said=pl.col("text").hash()).collect()
-    several = texts.filter(pl.len().over("sample_id") > 1)
-    if several.is_empty():
+    prompts = Counter(apart(counts, "texts"))
+    if not prompts:
         return {}
-    each = several.group_by("sample_id").agg(n=pl.len(), different=pl.col("said").n_unique()).sort("sample_id")
-    read = several.join(extracted.drop_nulls().unique("candidate_id"), left_on="id", right_on="candidate_id")
-    answers = read.group_by("sample_id").agg(pl.col("extracted").n_unique()).sort("sample_id")["extracted"].to_list()
-    shares = (each["different"] / each["n"]).to_list()
-    some = each["sample_id"].head(500)
+    mean, interval = _held(_summed({(n, different): different / n for n, different in prompts}, prompts))
+    shares = [share for share in read.values() if share is not None]
     return {
-        "prompts": each.height,
-        "candidates": several.height,
-        "texts": mean_interval(shares)[0],
-        "texts_interval": _held(shares),
-        "answers": mean_interval(answers)[0],
-        "words": _distinct_2(
-            made.filter(pl.col("sample_id").is_in(some.implode())).select("sample_id", "text").collect()
-        ),
+        "prompts": prompts.total(),
+        "candidates": sum(n * count for (n, _different), count in prompts.items()),
+        "texts": mean,
+        "texts_interval": interval,
+        "answers": mean_interval(Counter(apart(counts, "answers")).elements())[0],
+        "words": fmean(shares) if shares else None,
     }
 
 
-def _distinct_2(texts: pl.DataFrame) -> float | None:
-    shares = []
-    for _sample, rows in texts.sort("sample_id").group_by("sample_id", maintain_order=True):
-        pairs = [two for said in rows["text"] for words in [said.split()] for two in itertools.pairwise(words)]
-        if pairs:
-            shares.append(len(set(pairs)) / len(pairs))
-    return mean_interval(shares)[0]
+def finishes(counts: Counts) -> list[Told]:
+    """Give the candidates by generator, status and finish reason, with their tokens."""
+    told, tokens = apart(counts, "told"), apart(counts, "tokens")
+    return [
+        dict(zip(("model", "status", "finish_reason"), key, strict=True))
+        | {"candidates": count, "reply_tokens": tokens[key] / told[key] if told[key] else None}
+        for key, count in apart(counts, "ended").items()
+    ]
 
 
-def finishes(candidates: pl.DataFrame | pl.LazyFrame) -> list[Told]:
-    """Count the candidates by generator, status and finish reason, with their tokens."""
-    made = candidates.lazy().group_by("model", "status", "finish_reason")
-    tokens = made.agg(candidates=pl.len(), reply_tokens=pl.col("reply_tokens").mean())
-    return tokens.collect().sort("model", "status", "finish_reason", nulls_last=True).to_dicts()
+def makers(counts: Counts) -> list[Told]:
+    """Give the models with their revisions and how many candidates are of each."""
+    return [
+        {"model": model, "revision": revision, "candidates": count}
+        for (model, revision), count in apart(counts, "made by").items()
+    ]

@@ -3,22 +3,20 @@
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 import polars as pl
 
 from pipelines.recipe import Recipe
+from pipelines.run_tables import Tables
 from schemas.rules import Shards
-
-if TYPE_CHECKING:
-    from pipelines.folder import Tables  # its module imports this one
 
 Told = dict[str, Any]
 STATES = {"id": pl.String, "state": pl.String}
 
 
-def since(latest: Path, recipe: Recipe, summary: Told, tables: "Tables") -> Told:
+def since(latest: Path, recipe: Recipe, summary: Told, tables: Tables) -> Told:
     """Give what changed since the version that `latest` points at; empty where there is none, or it is this one."""
     file = latest / "summary.json"
     if not file.is_file():
@@ -135,5 +133,6 @@ def ids(folder: Path) -> pl.Series:
 
 def counted(a: pl.Series, b: pl.Series) -> Told:
     """Count the ids that are in both, in the second alone and in the first alone."""
-    was, now = set(a), set(b)
-    return {"same": len(was & now), "added": len(now - was), "removed": len(was - now)}
+    was, now = a.unique(), b.unique()
+    same = int(now.is_in(was.implode()).sum())
+    return {"same": same, "added": len(now) - same, "removed": len(was) - same}

@@ -16,9 +16,14 @@ Counts = Counter[Any]  # by name, or by name and what is counted apart
 
 
 def apart(counts: Counts, name: str) -> dict[Any, Any]:
-    """Give what was counted under a name by what was counted apart, in order."""
+    """Give what was counted under a name by what was counted apart, in order, nulls last."""
     found = {key[1]: count for key, count in counts.items() if isinstance(key, tuple) and key[0] == name}
-    return dict(sorted(found.items()))
+    return dict(sorted(found.items(), key=lambda one: _nulls_last(one[0])))
+
+
+def _nulls_last(key: Any) -> list[tuple[bool, Any]]:
+    parts = key if isinstance(key, tuple) else (key,)
+    return [(True, 0) if part is None else (False, part) for part in parts]
 
 
 def ratio(part: float, whole: float) -> float | None:
@@ -112,21 +117,28 @@ def _single_answers(settled: pl.DataFrame, verified: pl.DataFrame) -> pl.DataFra
     return both.filter(truth != 0).with_columns(right=(1 + pl.col("score") * truth) / 2)
 
 
-def length_figures(rows: pl.DataFrame, lengths: pl.DataFrame) -> dict[str, Any]:
-    """Give how often a judge prefers the longer reply: of verdicts that prefer one, on replies of different lengths.
+def length_counts(pairs: pl.DataFrame, candidates: pl.DataFrame) -> Counts:
+    """Count the verdicts that prefer one of two replies of different lengths: the longer, and the shorter.
 
-    `rows` is `sample_id`, `a_id`, `b_id` and `score` (above 0: a is better), `lengths` is `id` and `characters`. The
-    95 % interval is normal over the pairs.
+    `pairs` has `a_id`, `b_id` and `score` (above 0: a is better), `candidates` has `id` and `text`.
     """
-    sides = rows.select("sample_id", "a_id", "b_id", "score").filter(pl.col("score") != 0)
+    sides = pairs.select("a_id", "b_id", "score").filter(pl.col("score") != 0)
+    lengths = candidates.select("id", characters=pl.col("text").str.len_chars()).drop_nulls()
     for side in ("a", "b"):
-        known = lengths.select(pl.col("id").alias(f"{side}_id"), pl.col("characters").cast(pl.Int64).alias(side))
-        sides = sides.join(known, on=f"{side}_id")
-    decided = sides.filter(pl.col("a") != pl.col("b")).sort("sample_id", "a_id", "b_id")
-    longer = decided.select((pl.col("score") > 0) == (pl.col("a") > pl.col("b")))["score"].cast(pl.Float64)
-    mean, interval = mean_interval(longer.to_list())
-    held = None if interval is None else [max(interval[0], 0.0), min(interval[1], 1.0)]
-    return {"longer": mean, "longer_interval": held, "longer_of": len(longer)}
+        sides = sides.join(lengths.rename({"id": f"{side}_id", "characters": side}), on=f"{side}_id")
+    decided = sides.filter(pl.col("a") != pl.col("b"))
+    longer = decided.select(((pl.col("score") > 0) == (pl.col("a") > pl.col("b"))).cast(pl.Float64)).to_series()
+    return Counter(("longer", one) for one in longer)
+
+
+def length_figures(counts: Counts) -> dict[str, Any]:
+    """Give how often a judge prefers the longer reply, of verdicts that prefer one, on replies of different lengths.
+
+    The 95 % interval is normal over the pairs.
+    """
+    longer = Counter(apart(counts, "longer"))
+    told = agreement(longer)
+    return {"longer": told["agreement"], "longer_interval": told["interval"], "longer_of": longer.total()}
 
 
 def counts_of(shards: Shards, by: list[str], name: str) -> pl.DataFrame:
@@ -183,36 +195,6 @@ def preference_figures(pairs: pl.DataFrame) -> dict[str, Any]:
             pl.col("chosen_generator").cast(pl.String).eq_missing(pl.col("rejected_generator").cast(pl.String)).mean()
         ).item(),
         "on_policy": ((pairs["chosen_generator"] != "source") & (pairs["rejected_generator"] != "source")).mean(),
-    }
-
-
-def candidate_counts(candidates: pl.DataFrame, verified: pl.DataFrame) -> Counts:
-    """Count the candidates with a score by generator, and the prompts by how many of what was made for them passes."""
-    score = verified.select("candidate_id", "score").drop_nulls()
-    scored = candidates.select("id", "sample_id", "model").join(score, left_on="id", right_on="candidate_id")
-    passes = pl.col("score") >= 1
-    counts: Counts = Counter()
-    for model, replies, passed in scored.group_by("model").agg(pl.len(), passes.sum()).iter_rows():
-        counts.update({("replies", model): replies, ("passed", model): passed})
-    made = scored.filter(pl.col("model") != "source").group_by("sample_id").agg(none=(~passes).all(), all=passes.all())
-    counts.update(prompts=made.height, all_fail=int(made["none"].sum()), all_pass=int(made["all"].sum()))
-    return counts
-
-
-def candidate_figures(counts: Counts) -> dict[str, Any]:
-    """Give how often candidates of each generator pass, and how many prompts have both passing and failing ones."""
-    replies = apart(counts, "replies")
-    if not replies:
-        return {}
-    passed = apart(counts, "passed")
-    return {
-        "by_generator": [
-            {"model": model, "passed": passed[model] / count, "replies": count} for model, count in replies.items()
-        ],
-        "prompts": counts["prompts"],
-        "all_fail": counts["all_fail"],
-        "mixed": counts["prompts"] - counts["all_fail"] - counts["all_pass"],
-        "all_pass": counts["all_pass"],
     }
 
 

@@ -5,18 +5,16 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-import polars as pl
 
 from pipelines.recipe import Recipe
 from pipelines.store import MANIFEST, Stored, sha256
 
 
-def of(recipe: Recipe, made: Mapping[str, Stored], candidates: pl.DataFrame | pl.LazyFrame) -> dict[str, Any]:
+def of(recipe: Recipe, made: Mapping[str, Stored], models: list[dict[str, Any]]) -> dict[str, Any]:
     """Give the recipe's hash, the models with their revisions and replies, and each stage's output and code version."""
-    models = candidates.lazy().group_by("model", "revision").agg(candidates=pl.len()).collect()
     return {
         "recipe": {"file": Path(recipe.file).name, "sha256": sha256(Path(recipe.file))},
-        "models": models.sort("model", "revision", nulls_last=True).to_dicts(),
+        "models": models,
         "stages": [
             {"stage": name, "output": stored.key, "code": _code(stored), "seconds": stored.seconds}
             for name, stored in made.items()

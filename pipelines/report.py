@@ -1,6 +1,6 @@
 """The report of a run: its sections, each counted from the summary and the tables."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import polars as pl
 
@@ -8,17 +8,15 @@ from pipelines import outcome, page, report_candidates, report_data, report_judg
 from pipelines.closing import number, result
 from pipelines.figures import counts_of
 from pipelines.page import Block, Cell, bar, code, note, table
+from pipelines.run_tables import Tables
 from schemas.rules import Shards
-
-if TYPE_CHECKING:
-    from pipelines.folder import Tables  # its module imports this one
 
 SHOWN = 20  # quarantined records in a table
 
 Summary = dict[str, Any]
 
 
-def render(summary: Summary, tables: "Tables") -> tuple[str, str]:
+def render(summary: Summary, tables: Tables) -> tuple[str, str]:
     """Give the report of a finished run as HTML and as Markdown; the same run gives the same bytes."""
     made = {
         "Funnel": _funnel(summary),
@@ -102,7 +100,7 @@ def _not_taken(told: Summary) -> str:
     return ", ".join([f"{number(told['wanted'])} wanted", *found])
 
 
-def _sources(summary: Summary, tables: "Tables") -> list[Block]:
+def _sources(summary: Summary, tables: Tables) -> list[Block]:
     by = ["source", "license"]
     counts = counts_of(tables.samples, by, "samples")
     for name in ("kept", "sft", "preferences"):

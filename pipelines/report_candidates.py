@@ -1,23 +1,21 @@
 """The report's section on candidates: who passes, pass@k, difficulty, diversity."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import polars as pl
 
 from pipelines import charts, page
 from pipelines.closing import NO_FIGURE, number, of, percent, share
 from pipelines.page import Block, Cell, bar, code, examples, figures, note, table
+from pipelines.run_tables import Tables
 from pipelines.scored import verified
-
-if TYPE_CHECKING:
-    from pipelines.folder import Tables  # its module imports this one
 
 READ = 20  # candidates to read
 
 Summary = dict[str, Any]
 
 
-def candidates(summary: Summary, tables: "Tables") -> list[Block]:
+def candidates(summary: Summary, tables: Tables) -> list[Block]:
     """Tell who passes, pass@k, how hard the prompts are, and how different the replies to one."""
     told, replies = summary["candidates"], summary["replies"]
     passing = [*_generators(told), *_pass_at_k(told["pass@k"]), *_bands(told)] if told else [note("no_candidates")]
@@ -82,7 +80,7 @@ def _finishes(told: list[Summary]) -> list[Block]:
     return [note("finishes"), table(columns, rows, "34")] if rows else []
 
 
-def _read(tables: "Tables") -> list[Block]:
+def _read(tables: Tables) -> list[Block]:
     """Show the candidates with the lowest ids, which are hashes, with what was asked and their scores."""
     some = tables.rows["candidates"].filter(pl.col("model") != "source").bottom_k(READ, by="id").collect()
     scores = verified(tables.rows["scores"].filter(pl.col("candidate_id").is_in(some["id"].implode())).collect())

@@ -1,21 +1,19 @@
 """The report's section on what the samples are: lengths, languages, tasks, and twenty that were kept."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pipelines import charts, page
 from pipelines.closing import number
 from pipelines.page import Block, bar, beside, code, examples, note, table
+from pipelines.run_tables import Tables
 from pipelines.sample_figures import QUANTILES
-
-if TYPE_CHECKING:
-    from pipelines.folder import Tables  # its module imports this one
 
 READ = 20  # samples to read
 
 Summary = dict[str, Any]
 
 
-def data(told: Summary, tables: "Tables") -> list[Block]:
+def data(told: Summary, tables: Tables) -> list[Block]:
     """Tell what the samples are, and show the kept ones with the lowest ids, which are hashes."""
     some = tables.rows["kept"].bottom_k(READ, by="id").collect().sort("id")
     shown = [page.kept(row, None) for row in some.iter_rows(named=True)]

@@ -1,23 +1,21 @@
 """The report's section on judges: verdicts, agreement, biases, and where they contradict the verifiers."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import polars as pl
 
 from pipelines import charts, page, trust
 from pipelines.closing import number, of, percent, share
 from pipelines.page import Block, Cell, code, examples, note, table
+from pipelines.run_tables import Tables
 from pipelines.scored import verified
-
-if TYPE_CHECKING:
-    from pipelines.folder import Tables  # its module imports this one
 
 READ = 20  # comparisons to read
 
 Summary = dict[str, Any]
 
 
-def judges(judges: Summary, tables: "Tables") -> list[Block]:
+def judges(judges: Summary, tables: Tables) -> list[Block]:
     """Tell of each judge its verdicts, agreement and biases, and show where it contradicts the verifiers."""
     verifiers = [_verifier(name, told) for name, told in judges.items() if told["kind"] == "verifier"]
     others = {name: told for name, told in judges.items() if told["kind"] == "pairwise judge"}
@@ -60,23 +58,31 @@ def _length(judges: Summary) -> list[Block]:
     return [note("length_bias"), table(columns, rows, "12")] if rows else []
 
 
-def _contradicted(judges: Summary, tables: "Tables") -> list[Block]:
+def _contradicted(judges: Summary, tables: Tables) -> list[Block]:
     """Show comparisons in which a judge prefers what the verifiers fail to what they pass."""
-    spoken = tables.rows["judgments"].select("judge").unique().collect()["judge"]
-    checked = tables.rows["scores"].filter(~pl.col("judge").is_in(spoken.implode())).drop("extracted", "why").collect()
-    truth = verified(checked).select("candidate_id", "score").drop_nulls()
-    told = tables.rows["comparisons"].filter(pl.col("judge").is_in(list(judges)), pl.col("score") != 0).collect()
-    for side in ("a", "b"):
-        score = truth.select(pl.col("candidate_id").alias(f"{side}_id"), pl.col("score").alias(f"{side}_true"))
-        told = told.join(score, on=f"{side}_id")
-    wrong = told.filter(pl.col("score") * (pl.col("a_true") - pl.col("b_true")) < 0)
-    some = wrong.sort("a_id", "b_id", "judge").head(READ)
+    found: list[pl.DataFrame] = []
+    for comparisons, checked in tables.compared:
+        own = _wrong(comparisons.filter(pl.col("judge").is_in(list(judges))), checked)
+        found = [pl.concat([*found, own]).sort("a_id", "b_id", "judge").head(READ)]
+    if not found:
+        return []
+    some = found[0]
     ids = pl.concat([some["a_id"], some["b_id"]]).implode()
     texts = dict(tables.rows["candidates"].filter(pl.col("id").is_in(ids)).select("id", "text").collect().iter_rows())
     asked = tables.rows["kept"].filter(pl.col("id").is_in(some["sample_id"].implode())).select("id", "prompt").collect()
     prompts = dict(asked.iter_rows())
     shown = [_comparison(row, prompts, texts) for row in some.iter_rows(named=True)]
     return [note("contradicted"), *examples(shown)] if shown else []
+
+
+def _wrong(comparisons: pl.DataFrame, checked: pl.DataFrame) -> pl.DataFrame:
+    """Give the comparisons that prefer a reply with a lower score of the verifiers."""
+    truth = verified(checked).select("candidate_id", "score").drop_nulls()
+    told = comparisons
+    for side in ("a", "b"):
+        score = truth.select(pl.col("candidate_id").alias(f"{side}_id"), pl.col("score").alias(f"{side}_true"))
+        told = told.join(score, on=f"{side}_id")
+    return told.filter(pl.col("score") * (pl.col("a_true") - pl.col("b_true")) < 0)
 
 
 def _comparison(row: Summary, prompts: Summary, texts: Summary) -> Block:

@@ -1,6 +1,6 @@
 """The report's sections on preference pairs and on the datasets: health, splits, leaks, rows to read."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import polars as pl
 
@@ -9,10 +9,8 @@ from pipelines.closing import number, of, percent, reviewed
 from pipelines.figures import lowest
 from pipelines.page import Block, Cell, bar, beside, code, examples, figures, note, table, words
 from pipelines.pair_figures import near_identical
+from pipelines.run_tables import Tables
 from schemas.rules import Shards
-
-if TYPE_CHECKING:
-    from pipelines.folder import Tables  # its module imports this one
 
 READ = 20  # rows to read
 NEAR = 5  # near-identical pairs to read
@@ -29,7 +27,7 @@ def reviews(told: Summary | None) -> list[Block]:
     return [words("Changed by ", reviewed(told), ", by ", *names, "."), note("reviews")]
 
 
-def preferences(summary: Summary, tables: "Tables") -> list[Block]:
+def preferences(summary: Summary, tables: Tables) -> list[Block]:
     """Tell the health of the pairs: lengths, margins, what gives the label away, and twenty to read."""
     told = summary["preferences"]
     if not told["pairs"]:
@@ -103,7 +101,7 @@ def _guessed(told: Summary, pairs: pl.DataFrame) -> float:
     return right / pairs.height
 
 
-def datasets(summary: Summary, tables: "Tables") -> list[Block]:
+def datasets(summary: Summary, tables: Tables) -> list[Block]:
     """Tell each dataset's rows and splits, what was left out of all, and show rows of SFT."""
     rows = [
         [

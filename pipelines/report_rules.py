@@ -1,7 +1,7 @@
 """The report's section on rules: what each measured, its bound, and rows on both sides of it."""
 
 from math import inf, nextafter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import polars as pl
 
@@ -9,16 +9,14 @@ from pipelines import charts, page
 from pipelines.closing import number, of
 from pipelines.figures import unchecked
 from pipelines.page import Block, beside, code, examples, figures, heading, note, words
-
-if TYPE_CHECKING:
-    from pipelines.folder import Tables  # its module imports this one
+from pipelines.run_tables import Tables
 
 SIDE = 10  # examples on either side of a bound
 
 Summary = dict[str, Any]
 
 
-def drops(summary: Summary, tables: "Tables") -> list[Block]:
+def drops(summary: Summary, tables: Tables) -> list[Block]:
     """Tell of each rule its measurements, its bound, and the rows nearest to it on both sides."""
     if not summary["rules"]:
         return [note("no_rules")]
@@ -28,7 +26,7 @@ def drops(summary: Summary, tables: "Tables") -> list[Block]:
     ]
 
 
-def _rule(rule: Summary, samples: int, tables: "Tables") -> list[Block]:
+def _rule(rule: Summary, samples: int, tables: Tables) -> list[Block]:
     name = rule["rule"]
     facts = [
         ["Kept", bounds(rule)],
@@ -72,7 +70,7 @@ def bounds(rule: Summary) -> str:
     return " and ".join(f"{side} {number(bound)}" for side, bound in ends if bound is not None) or "everything"
 
 
-def _dropped(rule: Summary, tables: "Tables") -> list[Block]:
+def _dropped(rule: Summary, tables: Tables) -> list[Block]:
     """Show the rows that a rule was the first to drop, those nearest to its bound first."""
     first = tables.rows["dropped"].filter(pl.col("rule") == rule["rule"])
     far = (
@@ -82,17 +80,18 @@ def _dropped(rule: Summary, tables: "Tables") -> list[Block]:
         if (rule["minimum"], rule["maximum"]) != (None, None)
         else pl.lit(0.0)
     )
-    shown = first.sort(far, "id", nulls_last=True).head(SIDE).collect()
+    shown = first.bottom_k(SIDE, by=[far, "id"]).collect().sort(far, "id", nulls_last=True)
     named = _rows(tables, shown["match"].drop_nulls().to_list())
     return _side("dropped", [page.dropped(row, named) for row in shown.iter_rows(named=True)])
 
 
-def _kept(rule: Summary, tables: "Tables") -> list[Block]:
+def _kept(rule: Summary, tables: Tables) -> list[Block]:
     """Show the rows, or matches, that a rule keeps and that are nearest to its bound."""
     name = rule["rule"]
     if name in tables.matches:
         below = tables.matches[name].filter(pl.col("measured") < rule["maximum"])
-        near = below.sort("measured", "id", "other", descending=[True, False, False]).head(SIDE).collect()
+        by = [-pl.col("measured"), pl.col("id"), pl.col("other")]
+        near = below.bottom_k(SIDE, by=by).collect().sort(by)
         rows = _rows(tables, [*near["id"], *near["other"]])
         return _side("kept, most alike first", [page.match(one, rows) for one in near.iter_rows(named=True)])
     if name not in tables.values:
@@ -113,10 +112,10 @@ def _nearest(values: pl.LazyFrame, minimum: float | None, maximum: float | None)
             inside.append(sign * (pl.col("value") - bound) >= 0)
             far.append((pl.col("value") - bound).abs())
     by = pl.min_horizontal(far) if far else pl.lit(0.0)
-    return known.filter(pl.all_horizontal(inside)).sort(by, "id").head(SIDE).collect()
+    return known.filter(pl.all_horizontal(inside)).bottom_k(SIDE, by=[by, "id"]).collect().sort(by, "id")
 
 
-def _rows(tables: "Tables", ids: list[str]) -> dict[str, dict[str, Any]]:
+def _rows(tables: Tables, ids: list[str]) -> dict[str, dict[str, Any]]:
     """Give the samples of these ids; names of rows outside the data are not among them."""
     columns = ("id", "prompt", "reply", "origin")
     found = tables.rows["samples"].filter(pl.col("id").is_in(ids)).select(columns).collect()

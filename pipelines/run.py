@@ -279,7 +279,8 @@ def build(
     With a `budget` the engines are asked no more than it allows, and the run goes on with what there is. With a `limit`
     it is of the first so many rows of each source, and the summary's `flow` tells the rows of every stage.
     """
-    from pipelines.folder import flow, lay_out
+    from pipelines.folder import lay_out
+    from pipelines.summary import flow
 
     with opened(recipe, out, progress, budget=budget, limit=limit) as run:
         for name, stage in stages(recipe).items():

@@ -1,5 +1,6 @@
 """The figures of what was read: lengths, languages and tasks of the samples, and the clusters that matches make."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import polars as pl
@@ -31,18 +32,25 @@ FORMS = {
 def sample_figures(samples: Shards, kept: Shards) -> Told:
     """Give the lengths, languages, forms, checks and openings of all samples and of those that were kept.
 
-    Some 100 bytes a sample are held, and the texts of those whose language is told.
+    Some 20 bytes a sample are held, its id as a number, and the texts of those whose language is told.
     """
-    ids = pl.concat([shard.select("id") for shard in kept]).with_columns(kept=pl.lit(value=True))
-    every = pl.concat([_about(shard) for shard in samples]).join(ids, on="id", how="left", maintain_order="left")
-    every = every.with_columns(pl.col("kept").fill_null(value=False))
+    stays = pl.concat([shard.select(stays=pl.col("id").hash()) for shard in kept])["stays"].implode()
+    held: list[pl.DataFrame] = []
+    named: dict[str, list[pl.DataFrame]] = {"check": [], "opening": []}
+    for shard in samples:
+        every = _about(shard).with_columns(kept=pl.col("id").hash().is_in(stays))
+        held.append(every.select("prompt", "reply", "turns", "kept", *FORMS))
+        for by, counts in named.items():
+            counts.append(_counts(every, by))
+    every = pl.concat(held)
+    some = lowest((_texts(shard) for shard in samples), LOOKED_AT).with_columns(kept=pl.col("id").hash().is_in(stays))
     stay = every.filter("kept")
     return {
         "lengths": _lengths(every) | {f"{name}, kept": told for name, told in _lengths(stay).items()},
-        "languages": _languages(lowest((_texts(shard) for shard in samples), LOOKED_AT).join(ids, on="id", how="left")),
+        "languages": _languages(some),
         "forms": [{"name": name, "samples": int(every[name].sum()), "kept": int(stay[name].sum())} for name in FORMS],
-        "checks": _counted(every, pl.col("check")),
-        "openings": _counted(every, pl.col("opening"))[:OPENINGS],
+        "checks": _ranked(named["check"]),
+        "openings": _ranked(named["opening"])[:OPENINGS],
     }
 
 
@@ -88,10 +96,8 @@ def _languages(some: pl.DataFrame) -> Told:
     likeliest = pl.Series([LANGUAGES[at] for at in found.argmax(axis=1)], dtype=pl.String)
     letters = pl.col("text").str.replace_all(r"\PL+", "").str.len_bytes() >= SHORT
     sure = letters & pl.Series(found.max(axis=1) >= SURE)
-    named = some.with_columns(
-        language=pl.when(sure).then(likeliest).otherwise(pl.lit("not told")), kept=pl.col("kept").fill_null(value=False)
-    )
-    return {"looked_at": some.height, "counts": _counted(named, pl.col("language"))}
+    named = some.with_columns(language=pl.when(sure).then(likeliest).otherwise(pl.lit("not told")))
+    return {"looked_at": some.height, "counts": _ranked([_counts(named, "language")])}
 
 
 def _opening() -> pl.Expr:
@@ -100,16 +106,27 @@ def _opening() -> pl.Expr:
     return last.str.slice(0, 200).str.to_lowercase().str.extract("(\\p{L}[\\p{L}'\u2019-]*)", 1).fill_null("(no word)")
 
 
-def _counted(samples: pl.DataFrame, by: pl.Expr) -> list[Told]:
-    """Count samples and kept ones by a value, the most frequent first."""
-    counts = samples.group_by(name=by).agg(samples=pl.len(), kept=pl.col("kept").sum())
-    return counts.sort("samples", "name", descending=[True, False]).to_dicts()
+def _counts(samples: pl.DataFrame, by: str) -> pl.DataFrame:
+    """Count samples and kept ones by a column."""
+    return samples.group_by(name=by).agg(samples=pl.len(), kept=pl.col("kept").sum())
 
 
-def match_figures(matches: pl.DataFrame, threshold: float, own: set[str]) -> Told:
-    """Give what a rule on matches found from its threshold on: pairs, clusters, the largest, and rows outside named."""
-    counted = matches.filter(pl.col("measured") >= threshold)
+def _ranked(counts: Sequence[pl.DataFrame]) -> list[Told]:
+    """Add counts up, the most frequent first."""
+    added = pl.concat(counts).group_by("name").agg(pl.col("samples", "kept").sum())
+    return added.sort("samples", "name", descending=[True, False]).to_dicts()
+
+
+def match_figures(matches: pl.LazyFrame, threshold: float, samples: pl.LazyFrame) -> Told:
+    """Give what a rule on matches found from its threshold on: pairs, clusters, the largest, and rows outside named.
+
+    The ids of the matches are held, as the rule itself holds them, and no other sample's.
+    """
+    counted = matches.filter(pl.col("measured") >= threshold).select("id", "other").collect()
     groups = clusters(counted).group_by("cluster").len()["len"]
-    outside = counted.filter(~pl.col("other").is_in(list(own)))["other"].n_unique()
+    others = counted["other"].unique()
+    inside = (
+        samples.select("id").filter(pl.col("id").is_in(others.implode())).unique().select(pl.len()).collect().item()
+    )
     largest = groups.max() if len(groups) else None
-    return {"pairs": counted.height, "clusters": len(groups), "largest": largest, "outside": outside}
+    return {"pairs": counted.height, "clusters": len(groups), "largest": largest, "outside": len(others) - inside}

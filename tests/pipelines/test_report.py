@@ -12,13 +12,12 @@ from markdown_it import MarkdownIt
 
 from pipelines import candidate_figures, charts, figures, pair_figures, report, sample_figures
 from pipelines.closing import visible
-from pipelines.folder import Tables
+from pipelines.run_tables import Tables
 from schemas.rules import MATCHES
 from schemas.tables import (
     CANDIDATES,
     COMPARISONS,
     DROPPED,
-    JUDGMENTS,
     LEAKED,
     PREFERENCES,
     QUARANTINED,
@@ -152,8 +151,7 @@ def made(words: Words) -> tuple[dict[str, Any], Tables]:
     preferences = pl.DataFrame([pair | {"id": f"p{at}"} for at in range(6)], schema=PREFERENCES)
     values = pl.DataFrame({"id": rows, "value": [float(at) for at in range(1, 21)]})
     looked_up = {"samples": samples, "kept": samples.head(18), "dropped": dropped, "sft": sft}
-    looked_up |= {"candidates": candidates, "scores": scores, "comparisons": comparisons}
-    looked_up |= {"judgments": pl.DataFrame(schema=JUDGMENTS), "leaked": pl.DataFrame([leak], schema=LEAKED)}
+    looked_up |= {"candidates": candidates, "scores": scores, "leaked": pl.DataFrame([leak], schema=LEAKED)}
     tables = Tables(
         samples=cut(samples),
         quarantined=cut(pl.DataFrame([bad | {"raw": words.bad}], schema=QUARANTINED)),
@@ -163,6 +161,7 @@ def made(words: Words) -> tuple[dict[str, Any], Tables]:
         preferences=cut(preferences),
         pairs=figures.pairs_of(cut(preferences)),
         values={words.rule: values.select("value")},
+        compared=[(comparisons, scores)],
         rows={name: table.lazy() for name, table in looked_up.items()},
         measured={words.rule: values.lazy()},
         matches={"filters.duplicates:near": pl.LazyFrame(alike, schema=MATCHES)},
@@ -200,10 +199,9 @@ def summary_of(
         "reply_tokens": 50_000,
     }
     stages |= {"cost": 12.5}
-    lengths = candidates.select("id", characters=pl.col("text").str.len_chars())
-    found = sample_figures.match_figures(
-        tables.matches["filters.duplicates:near"].collect(), 0.8, {f"s{at:02}" for at in range(20)}
-    )
+    counts = candidate_figures.passing_counts(candidates, verified)
+    counts.update(candidate_figures.reply_counts(candidates, scores))
+    found = sample_figures.match_figures(tables.matches["filters.duplicates:near"], 0.8, tables.rows["samples"])
     match = {"rule": "filters.duplicates:near"}
     return {
         "name": words.source,
@@ -240,15 +238,15 @@ def summary_of(
             match | {"kind": "match", "minimum": None, "maximum": 0.8, "dropped": 1, "broken": 1, "found": found},
         ],
         "requests": {**stages, "stages": {"generate": stages}},
-        "candidates": candidate_figures.candidate_figures(candidates, verified),
+        "candidates": candidate_figures.candidate_figures(counts),
         "replies": {
-            "diversity": candidate_figures.diversity(candidates, scores.select("candidate_id", "extracted")),
-            "finishes": candidate_figures.finishes(candidates),
+            "diversity": candidate_figures.diversity(counts, candidate_figures.words(candidates, {})),
+            "finishes": candidate_figures.finishes(counts),
         },
         "judges": {
             "judges.math:final_answer": figures.verifier_figures(figures.verdict_counts(scores)),
             words.judge: figures.judge_figures(comparisons, verified)
-            | figures.length_figures(comparisons.drop_nulls("score"), lengths)
+            | figures.length_figures(figures.length_counts(comparisons.drop_nulls("score"), candidates))
             | {"cards": cards(words)},
         },
         "preferences": figures.preference_figures(tables.pairs) | pair_figures.alike(tables.preferences),
@@ -335,11 +333,8 @@ def test_what_a_recipe_has_not_is_said_and_no_chart_is_empty() -> None:
     summary, tables = made(Words())
     none = {"candidates": {}, "judges": {}, "preferences": {"pairs": 0}, "training": [], "evaluation": {}, "rules": []}
     none |= {"changes": {}, "replies": {"diversity": {}, "finishes": []}}
-    rows = {
-        name: table.head(0) if name in {"comparisons", "leaked", "kept"} else table
-        for name, table in tables.rows.items()
-    }
-    nothing = replace(tables, quarantined=[pl.DataFrame(schema=QUARANTINED)], rows=rows)
+    rows = {name: table.head(0) if name in {"leaked", "kept"} else table for name, table in tables.rows.items()}
+    nothing = replace(tables, quarantined=[pl.DataFrame(schema=QUARANTINED)], compared=[], rows=rows)
     html, markdown = report.render(summary | none, nothing)
     assert "<svg" not in html
     for text in (text_of(html), markdown.replace("\\", "")):

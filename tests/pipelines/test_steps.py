@@ -134,7 +134,8 @@ def tables(folder: Path, out: str, select: str) -> tuple[dict[str, pl.DataFrame]
     for shard in sorted((folder / out).glob("*/*/**/*.parquet")):
         if "stages" not in shard.parts:
             found.setdefault(str(shard.parent.relative_to(folder / out / "cut")), []).append(pl.read_parquet(shard))
-    counted = {name: summary[name] for name in ("rows", "rules", "candidates", "judges", "preferences")}
+    named = ("rows", "data", "rules", "candidates", "replies", "judges", "preferences", "datasets")
+    counted = {name: summary[name] for name in named} | {"models": summary["lineage"]["models"]}
     return {name.partition("/")[2]: pl.concat(shards) for name, shards in found.items()}, counted
 
 
