@@ -36,6 +36,7 @@ def finetune(folder: Path, progress: Progress, *, sections: Sequence[Training] =
     recipe = Recipe.read(folder / "recipe.toml")
     if sections:
         recipe = with_sections(recipe, sections, root)
+    recipe = recipe.model_copy(update={"loop": None})  # its datasets are there: they are trained on once
     if not recipe.train:
         fault = 'there is no [[train]]: --method says what to train ("preference": DPO or KTO, as the data has pairs)'
         raise RecipeError(recipe.file, [fault])

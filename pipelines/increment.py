@@ -24,17 +24,26 @@ TABLES = ("sft", "preferences", "unpaired")
 
 
 def data_stages(recipe: Recipe) -> tuple[list[str], list[str]]:
-    """Name the stages up to the curation, and those from it to the datasets; training is in neither."""
-    names = list(stages(recipe))
+    """Name the stages up to the curation, and those from it to the datasets; training is in neither.
+
+    Raises `RecipeError` for a recipe with a loop.
+    """
+    names = _without_rounds(recipe)
     curated, selected = names.index("curate") + 1, names.index("select") + 1
     return names[:curated], names[curated:selected]
 
 
+def _without_rounds(recipe: Recipe) -> list[str]:
+    if recipe.loop:
+        raise RecipeError(recipe.file, ["it has a [loop], whose rounds are one stage: the flow build runs it, whole"])
+    return list(stages(recipe))
+
+
 def training_stages(recipe: Recipe) -> list[str]:
-    """Name the stages after the datasets; raises `RecipeError` for a recipe that trains nothing."""
+    """Name the stages after the datasets; raises `RecipeError` for one that trains nothing or in rounds."""
     if not recipe.train:
         raise RecipeError(recipe.file, ["there is no [[train]]: nothing to fine-tune"])
-    names = list(stages(recipe))
+    names = _without_rounds(recipe)
     return names[names.index("select") + 1 :]
 
 

@@ -87,7 +87,7 @@ def _rounds(run: Run, so_far: Looped) -> str:
         since = number - so_far.best
         if since >= loop.patience and number < loop.rounds:
             return f"pass@1 on held-out tasks has not risen for {since} round{'s' if since > 1 else ''}"
-    return f"all {loop.rounds} rounds were run"
+    return "its one round was run" if loop.rounds == 1 else f"all {loop.rounds} rounds were run"
 
 
 def _round(run: Run, so_far: Looped, number: int) -> dict[str, Any] | None:

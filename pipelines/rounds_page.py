@@ -31,6 +31,10 @@ def verdict(loop: Summary) -> list[str]:
         after = best["held_out"]["pass"][k]
         if before is not None and after is not None and after < before - LOST:
             told.append(f"pass@{k} fell from {percent(before)} to {percent(after)}: the policy has lost diversity")
+    for one in loop["rounds"]:
+        if "targeted" in one:
+            weak = ", ".join(one["targeted"]["weak"]) or "none, so there was no RL"
+            told.append(f"round {one['round']}: RL on the weak families: {weak}")
     if "divergence" in loop:
         told.append(f"the replies learned from are at most {loop['divergence']:.3f} nats from the policy's own")
     return told

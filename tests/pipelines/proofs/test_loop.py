@@ -12,11 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.experiments import Loop
+from pipelines.increment import data_stages, training_stages
 from pipelines.loop import part_of
 from pipelines.progress import lines
 from pipelines.recipe import Recipe
 from pipelines.rounds import agreement, distinct
-from pipelines.run import build
+from pipelines.run import build, stages
 from pipelines.sections import SelectPart
 from pipelines.targeted import families_of
 from schemas.errors import RecipeError, TrainingError
@@ -205,6 +206,14 @@ def test_rl_trains_on_weak_families_alone_and_is_left_out_where_none_is(
     assert told["passes"][0]["jobs"] == (["sft", "grpo"] if families else ["sft"])
     assert set(told["targeted"]["families"]) == {"one-digit", "two-digits"}
     assert told["targeted"]["families"]["two-digits"]["tasks"] == 50
+
+
+def test_stages_of_a_loop_are_not_asked_for_one_by_one(workshop: "Workshop") -> None:
+    recipe = Recipe.read(workshop.recipe('[loop]\nmethod = "rest-em"\n'))
+    assert list(stages(recipe)) == ["ingest", "curate", "rounds"]
+    for one_by_one in (data_stages, training_stages):
+        with pytest.raises(RecipeError, match="the flow build runs it"):
+            one_by_one(recipe)
 
 
 def test_a_family_is_the_first_pattern_found_or_the_verifier() -> None:
