@@ -1,5 +1,6 @@
 """The command `./mill review`: read what a run made, blind, and say what is better; take verdicts in and out."""
 
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated, Literal
@@ -38,6 +39,8 @@ def read(
     from pipelines.review.reading import Review
     from pipelines.review.serve import name_of, serve
 
+    # Where a shell has started it in the background, it has interrupts ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     review = Review(folder_of(run, out), seed=seed, people=people, order=order)
     say(f"verdicts: {review.verdicts.file}")
     serve(review, port=port, person=person and name_of(person), say=say)

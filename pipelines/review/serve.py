@@ -255,5 +255,12 @@ def serve(review: Review, *, port: int = 0, person: str | None = None, say: Call
             lifespan="off",
         )
         bound.listen()
-        say(f"http://127.0.0.1:{port}/{token}/")
-        uvicorn.Server(config).run(sockets=[bound])
+
+        class Announced(uvicorn.Server):
+            """Says its address when an interrupt would end it: one that came before was lost now and then."""
+
+            async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+                await super().startup(sockets=sockets)
+                say(f"http://127.0.0.1:{port}/{token}/")
+
+        Announced(config).run(sockets=[bound])

@@ -127,8 +127,14 @@ def test_two_servers_write_into_one_file_and_see_each_others_verdicts(serve: Ser
     assert judged(third, 1) != first[:1]  # two have read those
 
 
-def test_an_interrupt_ends_the_server_without_a_traceback(folder: Path) -> None:
+@pytest.mark.parametrize("background", [False, True])  # where a shell has interrupts ignored
+def test_an_interrupt_ends_the_server_without_a_traceback(folder: Path, *, background: bool) -> None:
     command = [sys.executable, "-m", "pipelines", "review", "judged", "--out", str(folder / "runs")]
+    ignoring = (
+        "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_IGN); os.execv(sys.argv[1], sys.argv[1:])"
+    )
+    if background:
+        command = [sys.executable, "-c", ignoring, *command]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stderr is not None
