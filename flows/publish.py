@@ -14,6 +14,7 @@ from prefect.states import Cancelled
 from flows.stages import HOOKS
 from pipelines import gate as gates
 from pipelines.checking import words
+from pipelines.finished import run_named
 from pipelines.page import fenced
 
 PUBLISHED = "gristmill.dataset.published"  # the event
@@ -38,8 +39,7 @@ def publish(
     notify: tuple[str, ...] = (),  # noqa: ARG001 - a hook reads it
 ) -> Any:
     """Publish a run, by its recipe's name or its folder, to a target; with `ask` a person has to say yes before."""
-    folder = Path(run) if (Path(run) / "summary.json").is_file() else Path(out) / run / "latest"
-    return release(folder.resolve(), to, ask=ask)
+    return release(run_named(run, Path(out)), to, ask=ask)
 
 
 def release(folder: Path, to: str, *, ask: bool) -> Any:

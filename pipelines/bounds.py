@@ -1,6 +1,6 @@
 """What other bounds would keep, from the measures that a finished run stored: nothing is measured again."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ import polars as pl
 
 from filters.split import clusters
 from filters.texts import text
-from pipelines.closing import number, percent, visible
+from pipelines.closing import keeps, number, percent, visible
 from pipelines.curate import values_of
 from pipelines.store import Stored, opened, read_table
 from schemas.errors import GristmillError
@@ -160,7 +160,7 @@ def words(explored: list[Told]) -> str:
 def _lines(told: Told) -> Iterator[str]:
     yield told["rule"]
     counts = f"measured {number(told['measured'])}, not measurable {number(told['not_measurable'])}"
-    yield f"  kept: {_bound(told)}; {counts}"
+    yield f"  kept: {keeps(told)}; {counts}"
     most = max((one["rows"] for one in told["histogram"]), default=0)
     for one in told["histogram"]:
         span = number(one["from"]) if one["from"] == one["to"] else f"{number(one['from'])} to {number(one['to'])}"
@@ -178,13 +178,6 @@ def _lines(told: Told) -> Iterator[str]:
     for which, found in told["examples"].items():
         for one in found:
             yield f"  {which} at {number(one['value'])}: {_excerpt(one)}"
-
-
-def _bound(told: Mapping[str, Any]) -> str:
-    if told["kind"] == "match":
-        return f"likeness below {number(told['maximum'])}" if told["maximum"] else "what matches nothing"
-    ends = [("at least", told["minimum"]), ("at most", told["maximum"])]
-    return " and ".join(f"{side} {number(bound)}" for side, bound in ends if bound is not None) or "everything"
 
 
 def _excerpt(one: Told) -> str:

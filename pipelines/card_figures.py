@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pipelines.closing import number, of, percent, share
+from pipelines.closing import keeps, number, of, percent, share
 from pipelines.figures import unchecked
 from pipelines.generate import SOURCE
 from pipelines.page import Block, Cell, code, figures, note, table, words
@@ -34,7 +34,7 @@ def drops(summary: Summary, left_out: Mapping[str, int], leaked: int) -> list[Bl
     """Tell each rule with its bound and what it dropped, and what was left out of the publication."""
     samples = summary["rows"]["samples"]
     rows = [
-        [code(one["rule"]), _bounds(one), of(one["dropped"], samples), of(one["broken"], samples), _facts(one)]
+        [code(one["rule"]), keeps(one), of(one["dropped"], samples), of(one["broken"], samples), _facts(one)]
         for one in summary["rules"]
     ]
     columns = ["Rule", "Kept", "First to drop", "Broke it at all", "Not checked"]
@@ -50,13 +50,6 @@ def drops(summary: Summary, left_out: Mapping[str, int], leaked: int) -> list[Bl
         told = " row(s) left out before publication: a secret or personal data was found in them."
         blocks.append(words(code(config), f": {number(count)}{told}"))
     return blocks
-
-
-def _bounds(rule: Summary) -> str:
-    if rule["kind"] == "match":
-        return f"likeness below {number(rule['maximum'])}" if rule["maximum"] else "what matches nothing"
-    ends = (("at least", rule["minimum"]), ("at most", rule["maximum"]))
-    return " and ".join(f"{side} {number(bound)}" for side, bound in ends if bound is not None) or "everything"
 
 
 def _facts(rule: Summary) -> str:

@@ -1,7 +1,7 @@
 """What a person is shown: numbers and row texts made readable and safe, and a run's closing words."""
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,14 @@ def number(value: float | None) -> str:
     if value is None:
         return NO_FIGURE
     return f"{value:,.0f}" if float(value).is_integer() or abs(value) >= 1_000 else f"{value:.4g}"  # noqa: PLR2004
+
+
+def keeps(rule: Mapping[str, Any]) -> str:
+    """Say what a rule keeps: its `minimum` and `maximum`, or the likeness below which rows do not match."""
+    if rule["kind"] == "match":
+        return f"likeness below {number(rule['maximum'])}" if rule["maximum"] else "what matches nothing"
+    ends = [("at least", rule["minimum"]), ("at most", rule["maximum"])]
+    return " and ".join(f"{side} {number(bound)}" for side, bound in ends if bound is not None) or "everything"
 
 
 def percent(value: float | None) -> str:

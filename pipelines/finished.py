@@ -24,7 +24,7 @@ def run_named(named: str, out: Path) -> Path:
         raise GristmillError(f"several runs begin with {named!r}: {', '.join(one.name for one in found)}")
     if not found:
         raise GristmillError(
-            f"no finished run {named!r}: neither a run's folder, nor in {out}, which has {_known(out)}"
+            f"no finished run {named!r}: neither a run's folder, nor in {out}; there are: {_known(out)}"
         )
     return found[0]
 

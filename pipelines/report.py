@@ -5,7 +5,7 @@ from typing import Any
 import polars as pl
 
 from pipelines import outcome, page, report_candidates, report_data, report_judges, report_pairs, report_rules
-from pipelines.closing import number, result
+from pipelines.closing import keeps, number, result
 from pipelines.figures import counts_of
 from pipelines.page import Block, Cell, bar, code, note, table
 from pipelines.run_tables import Tables
@@ -59,7 +59,7 @@ def _funnel(summary: Summary) -> list[Block]:
         step(
             ["minus ", code(rule["rule"])],
             rule["dropped"],
-            f"broke this rule first; kept: {report_rules.bounds(rule)}",
+            f"broke this rule first; kept: {keeps(rule)}",
             "broken",
         )
         for rule in summary["rules"]

@@ -6,7 +6,7 @@ from typing import Any
 import polars as pl
 
 from pipelines import charts, page
-from pipelines.closing import number, of
+from pipelines.closing import keeps, number, of
 from pipelines.figures import unchecked
 from pipelines.page import Block, beside, code, examples, figures, heading, note, words
 from pipelines.run_tables import Tables
@@ -29,7 +29,7 @@ def drops(summary: Summary, tables: Tables) -> list[Block]:
 def _rule(rule: Summary, samples: int, tables: Tables) -> list[Block]:
     name = rule["rule"]
     facts = [
-        ["Kept", bounds(rule)],
+        ["Kept", keeps(rule)],
         ["First to drop", of(rule["dropped"], samples)],
         ["Broke it at all", of(rule["broken"], samples)],
     ]
@@ -60,14 +60,6 @@ def _likeness(name: str, measured: pl.Series, threshold: float) -> Block | None:
     if measured.n_unique() < 2:  # noqa: PLR2004 - one bar tells nothing
         return None
     return charts.histogram(name, measured, None, nextafter(threshold, -inf) if threshold > 0 else -1.0, "matches")
-
-
-def bounds(rule: Summary) -> str:
-    """Say what a rule keeps."""
-    if rule["kind"] == "match":
-        return f"likeness below {number(rule['maximum'])}" if rule["maximum"] else "what matches nothing"
-    ends = [("at least", rule["minimum"]), ("at most", rule["maximum"])]
-    return " and ".join(f"{side} {number(bound)}" for side, bound in ends if bound is not None) or "everything"
 
 
 def _dropped(rule: Summary, tables: Tables) -> list[Block]:

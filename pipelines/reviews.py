@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 from cyclopts import App, Parameter, validators
 
+from pipelines.finished import run_named
+
 app = App(name="review", help="Read what a run made on a page of this machine, blind, and judge it by keys.")
 Out = Annotated[Path, Parameter(help="The folder that the runs are kept in.")]
 Deck = Annotated[Literal["pairs", "replies", "dropped"], Parameter(help="What the verdicts are on.")]
@@ -41,7 +43,7 @@ def read(
 
     # Where a shell has started it in the background, it has interrupts ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    review = Review(folder_of(run, out), seed=seed, people=people, order=order)
+    review = Review(run_named(run, out), seed=seed, people=people, order=order)
     say(f"verdicts: {review.verdicts.file}")
     serve(review, port=port, person=person and name_of(person), say=say)
 
@@ -60,7 +62,7 @@ def export(
     from pipelines.review import argilla, labels
     from pipelines.review.reading import Review
 
-    review = Review(folder_of(run, out), seed=seed)
+    review = Review(run_named(run, out), seed=seed)
     if to.suffix == ".csv":
         say(f"{to}: {labels.export(review, deck, to):,} verdicts")
     else:
@@ -80,7 +82,7 @@ def take(
     from pipelines.review import argilla, labels
     from pipelines.review.reading import Review
 
-    review = Review(folder_of(run, out))
+    review = Review(run_named(run, out))
     if file.suffix == ".csv":
         added, known, strange = labels.take(review, deck, file)
     else:
@@ -102,20 +104,9 @@ def agreement(
     from pipelines.review.agreed import words
     from pipelines.review.verdicts import DECKS, file_of, read_verdicts
 
-    verdicts = read_verdicts(file_of(folder_of(run, out)))
+    verdicts = read_verdicts(file_of(run_named(run, out)))
     told = {deck: measured(verdicts.said(deck), deck) for deck in DECKS}
     say(orjson.dumps(told, option=orjson.OPT_INDENT_2).decode() if json else words(told))
-
-
-def folder_of(run: str, out: Path) -> Path:
-    """Give the folder of a finished run, named by its recipe or by its own path."""
-    from schemas.errors import GristmillError
-
-    for folder in (out / run / "latest", Path(run)):
-        if (folder / "summary.json").is_file():
-            return folder.resolve()
-    known = ", ".join(sorted(found.parent.parent.name for found in out.glob("*/latest/summary.json"))) or "none"
-    raise GristmillError(f"no finished run {run!r} in {out}, nor a run's folder of that name; there are: {known}")
 
 
 def say(text: str) -> None:

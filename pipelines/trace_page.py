@@ -3,9 +3,8 @@
 from typing import Any
 
 from pipelines import origin
-from pipelines.closing import number, shortened
+from pipelines.closing import keeps, number, shortened
 from pipelines.page import Block, Cell, code, figures, heading, note, table, words
-from pipelines.report_rules import bounds
 
 LONG, LINES = 4_000, 100  # characters and lines of a text
 MATCHES = 20
@@ -96,7 +95,7 @@ def _edits(told: Told) -> list[Block]:
 
 def _rules(told: Told) -> list[Block]:
     sample, fell = told["sample"]["id"], told["dropped"]
-    rows = [[code(rule["rule"]), bounds(rule), _measured(rule), _verdict(rule, told)] for rule in told["rules"]]
+    rows = [[code(rule["rule"]), keeps(rule), _measured(rule), _verdict(rule, told)] for rule in told["rules"]]
     matches = [
         [code(rule["rule"]), code(_other(one, sample)), number(one["measured"]), code(one["span"] or "not told", 80)]
         for rule in told["rules"]

@@ -161,5 +161,5 @@ def test_a_beginning_that_two_runs_have_is_refused_and_the_known_are_named(runs:
     assert run_named(f"sums/{a.name[:10]}", out) == a
     with pytest.raises(GristmillError, match="no finished run 'other'"):
         run_named("other", out)
-    with pytest.raises(GristmillError, match="has sums/"):
+    with pytest.raises(GristmillError, match="there are: sums/"):
         run_named("sums/zzz", out)

@@ -20,6 +20,6 @@ def test_a_fault_that_a_user_can_mend_is_told_in_a_line() -> None:
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     assert done.returncode == 2
     assert done.stderr.startswith(
-        "mill: no finished run 'nothing-like-it': neither a run's folder, nor in runs, which has "
+        "mill: no finished run 'nothing-like-it': neither a run's folder, nor in runs; there are: "
     )
     assert done.stdout == ""
