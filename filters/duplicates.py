@@ -72,7 +72,9 @@ def near(
     an empty pattern switches it off. `against` are indexes of earlier datasets (`filters.index:write_index`): of
     what matches one of their rows, none stays.
 
-    The matches are the maximum spanning forest of all pairs from 0.7 on, the same for any order of rows and shards.
+    A row falls beside one that stays and is that much like it; rows that both are like a third stay both where they
+    are less like each other (`filters.standing:beside`). The matches are each row's 32 strongest pairs from 0.7 on, and
+    the maximum spanning forest of all of them, the same for any order of rows and shards.
     Texts lie in a temporary file meanwhile; in memory are about 200 bytes a row. Of a crowd of more than 1,024 rows
     that all look alike to a band, only those that look more alike are compared. Raises `ValueError` for a threshold
     outside of 0.7 to 1 or a pattern that is none, `InputError` where an index can't be used.
@@ -115,7 +117,7 @@ def _matches(texts: Texts, pairs: Pairs) -> pl.DataFrame:
 
 
 def similar(texts: Texts) -> Pairs:
-    """Give the maximum spanning forest of the pairs of texts whose Jaccard similarity is at least `FLOOR`."""
+    """Give of the pairs of texts whose Jaccard similarity is at least `FLOOR` the `filters.forest:strongest`."""
     from filters.candidates import candidates
     from filters.forest import strongest
 

@@ -11,7 +11,7 @@ from schemas.rules import MATCHES, VectorRule, Vectors
 
 FLOOR = 0.8  # what is measured, whatever the threshold
 BLOCK = 1024  # rows at a time: a product of 4 MiB
-PAIRS = 1 << 20  # pairs held before they are thinned to a forest
+PAIRS = 1 << 20  # pairs held before the strongest of them are chosen
 SLACK = 1e-4  # what a product in single precision may be wrong by
 
 Rows = npt.NDArray[np.int64]
@@ -22,8 +22,9 @@ def similar(*, part: Part = "question", threshold: float = 0.9, keep: str = "fir
     """Rows whose `part` has an embedding with a cosine of at least `threshold` (inclusive, 0.8 to 1) to another's.
 
     Every pair is compared, a block of rows at a time, in memory for one product of two blocks; the time grows with the
-    square of the rows. Measured is the cosine in double precision, to 9 digits. The matches are the maximum spanning
-    forest of all pairs from 0.8 on, the same for any order of rows. Raises `ValueError` for another threshold.
+    square of the rows. Measured is the cosine in double precision, to 9 digits. The matches are each row's 32 strongest
+    pairs from 0.8 on and the maximum spanning forest of all of them, the same for any order of rows. Raises
+    `ValueError` for another threshold.
     """
     if not FLOOR <= threshold <= 1:
         raise ValueError(f"threshold is {threshold}; cosines are measured from {FLOOR} to 1")

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
+from filters.standing import beside
 from schemas.rules import AskRule, MatchRule, PickRule, Rule, VectorRule, Vectors
 from schemas.tables import DROPPED, SAMPLES, check
 
@@ -73,7 +74,7 @@ def fall(rows: pl.DataFrame, rules: Rules, measured: Mapping[str, pl.DataFrame],
     `rows` is what `rows_of` gives, of all samples in order. `measured` holds by rule's name `VALUES` for a `Rule` or
     `AskRule`, `MATCHES` for a `MatchRule` or `VectorRule`; `embedded` the vectors of a `PickRule`. Bounds come first;
     of rows that match each other the one stays that its rule's `keep` names, of those that no bound and no earlier
-    match rule drops; a pick is made from what then lives, pick after pick.
+    match rule drops (`filters.standing`); a pick is made from what then lives, pick after pick.
     """
     falls = {name: _out_of_bounds(name, rule, measured[name]) for name, rule in rules.items() if _has_bounds(rule)}
     alive = rows.join(pl.concat([pl.DataFrame(schema=FALLS), *falls.values()]), on="id", how="anti")
@@ -135,44 +136,46 @@ def _matched(
 ) -> pl.DataFrame:
     """Give the rows that fall because a row they hang together with stays, or because none may."""
     counted = measured[name].filter(pl.col("measured") >= rule.threshold)
-    places = order.alias("id").to_frame().with_row_index("place")
-    members = (
-        clusters(counted)
-        .join(places, on="id", how="left", maintain_order="left")
-        .join(_preference(rule.keep, measured), on="id", how="left", maintain_order="left")
-        .with_columns(outside=pl.col("place").is_null(), living=pl.col("id").is_in(alive.implode()))
-        .sort("cluster", pl.col("outside").not_(), pl.col("best").fill_null(float("inf")), "place", "id")
+    living = pl.col("id").is_in(alive.implode()) & pl.lit(value=rule.keep != "none")
+    members = preferred(counted, rule.keep, measured, order).with_columns(may_stay=pl.col("outside") | living)
+    found = beside(counted, members.sort(~pl.col("may_stay"), maintain_order=True))
+    told = counted.select("measured", "span", one="id", two="other").with_row_index("pair")
+    inside = (
+        found.join(members.select("id", "place"), on="id")
+        .drop_nulls("place")
+        .sort("place")
+        .with_columns(head=pl.col("id").first().over("cluster"))
+        .join(told.cast({"pair": pl.Int64}), on="pair", how="left", maintain_order="left")
+        .with_columns(nearest=pl.when(pl.col("one") == pl.col("id")).then("two").otherwise("one"))
     )
-    may_stay = pl.col("outside") if rule.keep == "none" else pl.col("outside") | pl.col("living")
-    stays = members.filter(may_stay).group_by("cluster").agg(match=pl.col("id").first())
-    heads = members.sort("place").filter(~pl.col("outside")).group_by("cluster").agg(head=pl.col("id").first())
-    inside = members.filter(~pl.col("outside")).join(stays, on="cluster", how="left").join(heads, on="cluster")
-    falls = (
-        pl.lit(value=True) if rule.keep == "none" else pl.col("match").is_not_null() & (pl.col("match") != pl.col("id"))
-    )
-    table = inside.filter(falls).sort("place").select("id", "match", cluster="head")
-    joined = table.join(_nearest(counted), on="id", how="left", maintain_order="left")
+    falls = inside.filter(~pl.col("stays") & (pl.col("match").is_not_null() | pl.lit(value=rule.keep == "none")))
     match = pl.coalesce("match", "nearest")
+    apart = pl.col("hangs") & (pl.col("nearest") != match)
     hangs = pl.format("matches {}, and hangs together with {}", "nearest", match)
-    return joined.rechunk().select(
+    return falls.rechunk().select(
         "id",
         rule=pl.lit(name),
         measured=pl.col("measured"),
         minimum=pl.lit(None, pl.Float64),
         maximum=pl.lit(rule.threshold),
-        why=pl.when(pl.col("nearest") == match).then(pl.format("matches {}", match)).otherwise(hangs),
+        why=pl.when(apart).then(hangs).otherwise(pl.format("matches {}", match)),
         match=match,
-        cluster=pl.col("cluster"),
+        cluster=pl.col("head"),
         span=pl.col("span"),
     )
 
 
-def _nearest(counted: pl.DataFrame) -> pl.DataFrame:
-    """Give for each row of the pairs the one it is most like."""
-    best = counted.sort("measured", descending=True, maintain_order=True)
-    there = best.select("id", "measured", "span", nearest="other")
-    back = best.select("measured", "span", id="other", nearest="id").select(there.columns)
-    return pl.concat([there, back]).unique("id", keep="first", maintain_order=True)
+def preferred(counted: pl.DataFrame, keep: str, measured: Mapping[str, pl.DataFrame], order: pl.Series) -> pl.DataFrame:
+    """Give each `id` of the pairs that count with its `place` in the order of the samples, what `keep` prefers first.
+
+    Rows that are no samples are `outside`, have no place, and come before all others.
+    """
+    ids = pl.concat([counted["id"], counted["other"]]).unique().to_frame()
+    places = order.alias("id").to_frame().with_row_index("place")
+    members = ids.join(places, on="id", how="left").join(_preference(keep, measured), on="id", how="left")
+    return members.with_columns(outside=pl.col("place").is_null()).sort(
+        pl.col("outside").not_(), pl.col("best").fill_null(float("inf")), "place", "id"
+    )
 
 
 def _preference(keep: str, measured: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
@@ -181,23 +184,6 @@ def _preference(keep: str, measured: Mapping[str, pl.DataFrame]) -> pl.DataFrame
     if which in {"first", "none"}:
         return pl.DataFrame(schema={"id": pl.String, "best": pl.Float64})
     return measured[name].select("id", best=(-1.0 if which == "highest" else 1.0) * pl.col("value"))
-
-
-def clusters(pairs: pl.DataFrame) -> pl.DataFrame:
-    """Give each `id` of the pairs (`id`, `other`) with its `cluster`, a number: what hangs together has the same."""
-    names = pl.concat([pairs["id"], pairs["other"]]).unique(maintain_order=True)
-    number = dict(zip(names, range(names.len()), strict=True))
-    parent = list(range(names.len()))
-
-    def root(row: int) -> int:
-        while parent[row] != row:
-            parent[row] = row = parent[parent[row]]
-        return row
-
-    for a, b in pairs.select("id", "other").iter_rows():
-        parent[root(number[a])] = root(number[b])
-    roots = [root(row) for row in parent]
-    return pl.DataFrame({"id": names, "cluster": roots}, schema={"id": pl.String, "cluster": pl.Int64})
 
 
 def _first(falls: list[pl.DataFrame]) -> pl.DataFrame:

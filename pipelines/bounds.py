@@ -8,7 +8,8 @@ from typing import Any
 import orjson
 import polars as pl
 
-from filters.split import clusters
+from filters.split import preferred
+from filters.standing import beside
 from filters.texts import text
 from pipelines.closing import keeps, number, percent, visible
 from pipelines.curate import values_of
@@ -115,13 +116,14 @@ def _nearest(known: pl.DataFrame, rule: Told, texts: pl.DataFrame, *, lost: bool
 
 
 def _matches(rule: Told, matches: pl.DataFrame, texts: pl.DataFrame) -> Told:
-    bound = rule["maximum"]
-    own = set(texts["id"])
+    bound, stay = rule["maximum"], rule["keep"] != "none"
     return {
         "measured": texts.height,
         "not_measurable": 0,
         "histogram": histogram(matches["measured"]),
-        "other_maximum": [fallen(matches, at, own) for at in _thresholds(matches["measured"], bound)],
+        "other_maximum": [
+            fallen(matches, at, texts["id"], stay=stay) for at in _thresholds(matches["measured"], bound)
+        ],
         "other_minimum": [],
         "examples": {
             "lost": _pairs(matches.filter(pl.col("measured") >= bound), texts, descending=False),
@@ -136,11 +138,11 @@ def _thresholds(measured: pl.Series, bound: float) -> list[float]:
     return sorted({bound, *(at for at in THRESHOLDS if isinstance(lowest, float) and lowest < at)})
 
 
-def fallen(matches: pl.DataFrame, threshold: float, own: set[str]) -> Told:
-    """Count the samples that stay and fall at a threshold, one of each cluster staying, none beside an outside row."""
+def fallen(matches: pl.DataFrame, threshold: float, own: pl.Series, *, stay: bool) -> Told:
+    """Count the samples that stay and fall at a threshold: of those that match the first ones stay, or none."""
     counted = matches.filter(pl.col("measured") >= threshold)
-    groups = clusters(counted).group_by("cluster").agg(inside=pl.col("id").is_in(list(own)).sum(), members=pl.len())
-    lost = groups.select((pl.col("inside") - (pl.col("inside") == pl.col("members"))).sum()).item()
+    members = preferred(counted, "first", {}, own).with_columns(may_stay=pl.col("outside") | pl.lit(value=stay))
+    lost = beside(counted, members)["stays"].not_().sum()
     return {"minimum": None, "maximum": threshold, "kept": len(own) - lost, "lost": lost}
 
 

@@ -192,6 +192,7 @@ def _counts(
             "maximum": bounds(rule)[1],
             "dropped": first[name],
             "broken": first[name] + also[name],
+            **({"keep": rule.keep} if isinstance(rule, MatchRule | VectorRule) else {}),
             **({"unchecked": told} if name in measured and (told := measured[name].facts.get("unchecked")) else {}),
         }
         for name, rule in rules.items()

@@ -5,7 +5,7 @@ from typing import Any
 
 import polars as pl
 
-from filters.split import clusters
+from filters.standing import clusters
 from filters.texts import text
 from pipelines.figures import lowest
 from schemas.rules import Shards

@@ -50,12 +50,14 @@ class Rule:
 class MatchRule:
     """A rule that sees all samples: who matches whom, and how alike from `threshold` on counts.
 
-    `match` takes the samples and the benchmarks (tables of the same form, by shards) and gives `MATCHES` rows, among
-    them at least a spanning forest of what counts at any threshold the rule allows, so that clusters at another
-    threshold need no new measurement. Of the rows that hang together one stays: an outside row where there is one (a
-    benchmark's, an earlier dataset's), else the one that `keep` names, of those that no other rule drops:
-    "first", "none", or "highest NAME" and "lowest NAME" by the values of the recipe's rule of that name. `unchecked`
-    takes the benchmarks and gives the rows of them that the rule can't look for as it does for others (`UNCHECKED`).
+    `match` takes the samples and the benchmarks (tables of the same form, by shards) and gives `MATCHES` rows: all, or
+    each row's strongest and a spanning forest of what counts at any threshold the rule allows
+    (`filters.forest:strongest`), so that another threshold needs no new measurement; of rows that are the same
+    (measured 1) pairs that join them. A row falls where it matches one that stays (`filters.standing:beside`): an
+    outside row (a benchmark's, an earlier dataset's), or one that `keep` prefers of those that no other rule drops:
+    "first", or "highest NAME" and "lowest NAME" by the values of the recipe's rule of that name. With "none" all that
+    match fall. `unchecked` takes the benchmarks and gives the rows of them that the rule can't look for as it does for
+    others (`UNCHECKED`).
     """
 
     match: Callable[[Shards, Shards], pl.DataFrame]

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from filters.conflicts import replies
-from filters.split import clusters
+from filters.standing import clusters
 from schemas.rules import MATCHES
 from schemas.tables import SAMPLES
 

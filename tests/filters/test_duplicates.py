@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from filters import candidates, duplicates, signatures
 from filters.index import write_index
-from filters.split import clusters
+from filters.standing import clusters
 from schemas.errors import InputError
 from schemas.rules import MATCHES, MatchRule
 from schemas.tables import SAMPLES
