@@ -17,7 +17,7 @@ from pipelines.files.places import Place, fetched, places_of
 from pipelines.files.read import read
 from pipelines.files.rows import Bad, Batch, Row, bad
 from pipelines.forgotten import Forgotten, beside
-from pipelines.quarantine import Quarantine
+from pipelines.quarantine import GROUP, Quarantine
 from pipelines.shards import Shards, Told
 from pipelines.sources import MIB, Source
 from pipelines.store import Stored, Writer, code_version, named, once, sha256
@@ -103,7 +103,7 @@ class Tables(NamedTuple):
 def _build(folder: Path, files: list[File], skipped: list[str], limit: int | None, gone: Forgotten) -> dict[str, Any]:
     with (  # uncompressed: compressing takes as long as all else
         Writer(folder, "samples", SAMPLES, compression="uncompressed") as good,
-        Writer(folder, "quarantined", QUARANTINED, compression="uncompressed") as bad_rows,
+        Writer(folder, "quarantined", QUARANTINED, compression="uncompressed", group=GROUP) as bad_rows,
     ):
         tables = Tables(Shards(gone.samples(good.write)), Quarantine(gone.records(bad_rows.write)))
         told = list(_read_files(files, tables, limit))

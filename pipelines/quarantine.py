@@ -10,7 +10,8 @@ from pipelines.files.rows import RAW_KEPT, Bad
 from pipelines.shards import Told
 from schemas.tables import QUARANTINED
 
-AT_ONCE = 20_000  # rows
+AT_ONCE = 2_000  # rows: they are in the processor's cache still
+GROUP = 4_096  # rows of a row group
 SHOWN = 1_000  # characters of a bad row
 
 
@@ -49,7 +50,7 @@ class Quarantine:
         columns = lost._asdict() | {
             "source": [told.source] * len(lost.row),
             "file": [told.file] * len(lost.row),
-            "raw": [raw[:RAW_KEPT].decode("utf-8", "backslashreplace")[:SHOWN] for raw in lost.raw],
+            "raw": [raw[:RAW_KEPT] for raw in lost.raw],
         }
         for name, values in columns.items():
             self.columns[name].extend(values)
@@ -62,7 +63,16 @@ class Quarantine:
         """Write what has been gathered."""
         if self.columns["row"]:
             self.written += len(self.columns["row"])
-            self.write(
-                pl.DataFrame([pl.Series(name, self.columns[name], dtype=kind) for name, kind in QUARANTINED.items()])
-            )
+            shown = _shown(self.columns.pop("raw"))
+            rest = [pl.Series(name, values, dtype=QUARANTINED[name]) for name, values in self.columns.items()]
+            self.write(pl.DataFrame([*rest, shown]).select(*QUARANTINED))
             self.columns = {name: [] for name in QUARANTINED}
+
+
+def _shown(raws: list[bytes]) -> pl.Series:
+    """Give the first characters of each, undecodable bytes escaped."""
+    try:
+        texts = pl.Series("raw", raws, dtype=pl.Binary).cast(pl.String)
+    except pl.exceptions.ComputeError:  # one is no UTF-8, or cut within a character
+        texts = pl.Series("raw", [raw.decode("utf-8", "backslashreplace") for raw in raws], dtype=pl.String)
+    return texts.str.slice(0, SHOWN)
