@@ -282,7 +282,8 @@ def plain_alpaca(rows: list[dict[str, Any]]) -> tuple[list[str], list[str | None
     """
     if not all(map(SPECIAL.isdisjoint, rows)):
         return None
-    instructions, inputs, replies = ([row.get(name) for row in rows] for name in ("instruction", "input", "output"))
+    columns: list[list[Any]] = [[row.get(name) for row in rows] for name in ("instruction", "input", "output")]
+    instructions, inputs, replies = columns
     if set(map(type, instructions)) != {str} or not {*map(type, inputs), *map(type, replies)} <= {str, NULL}:
         return None
     asks = [
