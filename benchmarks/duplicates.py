@@ -68,7 +68,7 @@ def ours(rule: str, path: str, kept: str) -> None:
 
         np.save(kept, ids.cast(pl.Int64).to_numpy())
     else:
-        ids.to_frame().write_parquet(kept)
+        ids.to_frame().write_ipc(kept)
     used = resource.getrusage(resource.RUSAGE_SELF)
     print(json.dumps({"cpu_s": used.ru_utime + used.ru_stime, "peak_mib": used.ru_maxrss // 1024, "kept": ids.len()}))
 
@@ -135,7 +135,7 @@ def systems(workload: str, folder: Path, peers: Path, python: str) -> dict[str, 
         **near,
         "near": [*ours, "near", data, "out/near.npy"],
         "datasets (exact)": exact,
-        "exact": [*ours, "exact", data, "out/exact.parquet"],
+        "exact": [*ours, "exact", data, "out/exact.arrow"],
     }
 
 
