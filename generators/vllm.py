@@ -4,6 +4,7 @@ import importlib.util
 import os
 import subprocess
 import sys
+import tempfile
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from schemas.engines import Engine, Reply, Request, Sampling
 from schemas.errors import EngineError
 
 ROOT = Path(__file__).parent.parent
+LONGEST_FOLDER = 70  # bytes of its path, with which a socket in it still has a name
 WORKER = """
 import json, sys
 sys.path.append(sys.argv[1])
@@ -79,6 +81,16 @@ def server(
     """
     weights = Weights(model, revision, max_model_len, dtype, gpu_memory_utilization, adapter)
     return _Server(weights, devices, python, port, concurrency, timeout, start_timeout)
+
+
+def _sockets() -> dict[str, str]:
+    """Give vLLM's sockets a folder of a short name where the temporary one is long, as batch systems make it.
+
+    A socket's path may have 107 bytes, and vLLM's have 37 beside the folder's.
+    """
+    short = "/tmp"  # noqa: S108 - the names in it are random, and vLLM's own default is there too
+    long = len(os.fsencode(tempfile.gettempdir())) > LONGEST_FOLDER
+    return {"VLLM_RPC_BASE_PATH": short} if long and "VLLM_RPC_BASE_PATH" not in os.environ else {}
 
 
 def environment(python: str | None = None) -> str:
@@ -154,7 +166,8 @@ class _Vllm:
         self.weights.version()  # a folder that is no model is told before anything starts
         settings = orjson.dumps({**self.weights.settings(), **more}).decode()
         seen = {} if self.devices is None else {"CUDA_VISIBLE_DEVICES": self.devices}
-        child = start([environment(self.python), "-P", "-c", WORKER, str(ROOT), mode, settings], "vllm", seen)
+        command = [environment(self.python), "-P", "-c", WORKER, str(ROOT), mode, settings]
+        child = start(command, "vllm", seen | _sockets())
         self._stop = weakref.finalize(self, stop, child)
         return child
 

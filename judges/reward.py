@@ -36,9 +36,10 @@ def scored(
             [*map(_plain, one["prompt"]), {"role": "assistant", "content": text}] for text, one in rows
         ]
         made = []
-        for scorer in scorers:  # one after the other: the device holds one
+        for scorer in scorers:
             made.append(scorer(chats))
-            scorer.close()
+            if len(scorers) > 1:  # the device holds one
+                scorer.close()
         return [_verdict([scores[at] for scores in made], max_length) for at in range(len(rows))]
 
     def close() -> None:

@@ -119,6 +119,19 @@ def _line(stage: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _notes(told: dict[str, Any]) -> list[str]:
+    return [*_of_later_rounds(told["later_rounds"]), *_of_the_table(told)]
+
+
+def _of_later_rounds(later: dict[str, int] | None) -> Iterator[str]:
+    if later and later["most"]:
+        rounds, requests = number(later["most"]), number(later["requests"])
+        yield (
+            f"loop: this is its first round; up to {rounds} more ask about {requests} requests each, of the policy "
+            "trained by then: none of those is in the ledger before its round has run"
+        )
+
+
+def _of_the_table(told: dict[str, Any]) -> list[str]:
     notes = dict.fromkeys(note for stage in told["stages"] for model in stage["models"] for note in _grounds(model))
     if not all(stage["rows_exact"] for stage in told["stages"]):
         notes["<= rows: as many if what is not answered yet, or not compared, drops none"] = None

@@ -16,7 +16,10 @@ from generators.ledger import open_ledger
 from pipelines import forgotten, requests_of
 from pipelines.forget_files import Gone, rewrite, rewrite_stage
 from pipelines.forget_plan import Selection, plan, run_tables, runs_in, stages_in
+from pipelines.in_use import alone
+from pipelines.review.verdicts import VerdictFile
 from pipelines.store import sync, write_bytes
+from schemas.errors import GristmillError
 
 PENDING, LOG = "forgetting.json", "forgotten-log.jsonl"
 
@@ -24,7 +27,17 @@ Told = dict[str, Any]
 
 
 def forget(out: Path, selection: Selection, say: Callable[[str], None]) -> Told:
-    """Remove what `plan` tells, and see to it that no later run reads it; what a kill left undone is finished first."""
+    """Remove what `plan` tells, and see to it that no later run reads it; what a kill left undone is finished first.
+
+    Raises `GristmillError` where a run is going on in `out`, or a review page is served from it.
+    """
+    if not out.is_dir():
+        raise GristmillError(f"{out}: there is no such folder of runs")
+    with alone(out):
+        return _forget(out, selection, say)
+
+
+def _forget(out: Path, selection: Selection, say: Callable[[str], None]) -> Told:
     if (out / PENDING).is_file():
         say("finishing what was begun before")
         begun = orjson.loads((out / PENDING).read_bytes())
@@ -52,6 +65,8 @@ def apply(out: Path, told: Told, say: Callable[[str], None]) -> Told:
         name = str(folder.relative_to(out))
         if name in told["touched"]:
             say(f"  {name}: {shown_again(folder, told['samples'] + told['records'])}")
+    for file in sorted(out.rglob("review/verdicts.jsonl")):
+        VerdictFile(file).forget(gone.ids)
     for place, keys in told["keys"].items():
         ledger = open_ledger(place)
         requests_of.remove(ledger, keys)

@@ -11,6 +11,7 @@ from typing import Any
 from generators.budget import Budget, Price
 from generators.ledger import Ledger, open_ledger
 from generators.turns import Turns
+from pipelines.in_use import in_use
 from pipelines.progress import Progress
 from pipelines.recipe import Recipe
 from pipelines.store import Stored
@@ -81,10 +82,11 @@ def opened(
     if budget and "money" in budget.limits and not any(part.price for part in recipe.engines.values()):
         raise RecipeError(recipe.file, ["a budget of money needs an engine's `price = { prompt = ..., reply = ... }`"])
     out.mkdir(parents=True, exist_ok=True)
-    ledger = open_ledger(place_of(out, recipe.ledger), recipe=recipe.name, budget=budget)
-    run = Run(recipe, out, progress, ledger, limit)
-    try:
-        yield run
-    finally:
-        run.close_engines()
-        ledger.close()
+    with in_use(out):
+        ledger = open_ledger(place_of(out, recipe.ledger), recipe=recipe.name, budget=budget)
+        run = Run(recipe, out, progress, ledger, limit)
+        try:
+            yield run
+        finally:
+            run.close_engines()
+            ledger.close()

@@ -125,9 +125,21 @@ def _whole(planning: Planning) -> dict[str, Any]:
         "in_rounds": [use for use, judge in judges if judge.suppose is None],
         "supposed": [use for use, judge in judges if judge.suppose is not None],
         "new_prompts": sum(part.count for part in planning.run.recipe.prompts),
+        "later_rounds": _later_rounds(planning),
         "stages": planning.told,
         **{key: _sum([stage[key] for stage in planning.told]) for key in keys},
     }
+
+
+def _later_rounds(planning: Planning) -> dict[str, int] | None:
+    """Give how many rounds of a loop may follow the first, and what each asks of the policy that it finds."""
+    loop = planning.run.recipe.loop
+    if loop is None:
+        return None
+    again = [
+        one["requests"] for one in planning.told if one["stage"].startswith(("generate", "score", "evaluate after"))
+    ]
+    return {"most": loop.rounds - 1, "requests": sum(again)}
 
 
 def _grown_and_curated(planning: Planning, samples: Stored, benchmarks: list[Stored]) -> Stored:

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from cyclopts import App, Parameter, validators
 
 from pipelines.finished import run_named
+from pipelines.in_use import in_use
 
 app = App(name="review", help="Read what a run made on a page of this machine, blind, and judge it by keys.")
 Out = Annotated[Path, Parameter(help="The folder that the runs are kept in.")]
@@ -43,9 +44,11 @@ def read(
 
     # Where a shell has started it in the background, it has interrupts ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    review = Review(run_named(run, out), seed=seed, people=people, order=order)
-    say(f"verdicts: {review.verdicts.file}")
-    serve(review, port=port, person=person and name_of(person), say=say)
+    folder = run_named(run, out)
+    with in_use(folder.parent.parent):
+        review = Review(folder, seed=seed, people=people, order=order)
+        say(f"verdicts: {review.verdicts.file}")
+        serve(review, port=port, person=person and name_of(person), say=say)
 
 
 @app.command

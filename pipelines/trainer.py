@@ -6,6 +6,7 @@ its output that start with `gristmill:` are facts in JSON; the rest is the libra
 
 import fcntl
 import os
+import re
 import shutil
 import sys
 import threading
@@ -98,11 +99,34 @@ def _fit(trainer: Any, job: dict[str, Any], watch: Watch) -> None:
 def model_of(job: dict[str, Any], tokenizer: Any) -> Any:
     """Give the base to train: as it is, or for a reward model with one output in the place of the words."""
     if job["method"] != "reward":
-        return AutoModelForCausalLM.from_pretrained(job["base"], dtype=dtype_of(), **attention_of())
+        return held(AutoModelForCausalLM.from_pretrained(job["base"], dtype=dtype_of(), **attention_of()), job)
     model = AutoModelForSequenceClassification.from_pretrained(
         job["base"], dtype=dtype_of(), num_labels=1, **attention_of()
     )
     model.config.pad_token_id = tokenizer.pad_token_id
+    return held(model, job)
+
+
+def held(model: Any, job: dict[str, Any]) -> Any:
+    """Give the model with all weights frozen but those that `trainable` names, and a reward model's new head.
+
+    Raises `TrainingError` where it names none.
+    """
+    if not job["trainable"]:
+        return model
+    weights = dict(model.named_parameters())
+    learning = [name for name in weights if any(re.search(pattern, name) for pattern in job["trainable"])]
+    if not learning:
+        names = ", ".join(list(weights)[-3:])
+        raise TrainingError(
+            f"trainable {job['trainable']}: no weight's name contains any of them; names are ... {names}"
+        )
+    if job["method"] == "reward":
+        learning += [name for name in weights if name.startswith("score.")]
+    for name, weight in weights.items():
+        weight.requires_grad_(name in learning)
+    counts = (sum(weights[name].numel() for name in some) for some in (learning, weights))
+    tell(say=["trained are {:,} of {:,} weights".format(*counts)])
     return model
 
 

@@ -32,7 +32,9 @@ def out_of_memory(job: dict[str, Any], step: int, batch: str, device: str) -> st
     own = job["arguments"]
     accumulated = int(own.get("gradient_accumulation_steps", 1))
     tried = f"batch_size {job['batch_size']}, max_length {job['max_length']}"
-    tried += f", {'LoRA' if job['lora'] else 'all weights'}" + (f"; the batch held {batch}" if batch else "")
+    tried += f", {'LoRA' if job['lora'] else 'some weights' if job['trainable'] else 'all weights'}" + (
+        f"; the batch held {batch}" if batch else ""
+    )
     advice = []
     if job["batch_size"] > 1:
         half = job["batch_size"] // 2
@@ -41,7 +43,7 @@ def out_of_memory(job: dict[str, Any], step: int, batch: str, device: str) -> st
         )
     if not own.get("gradient_checkpointing"):
         advice.append("arguments = { gradient_checkpointing = true } (the same step, slower)")
-    if not job["lora"]:
+    if not job["lora"] and not job["trainable"]:
         advice.append("lora = { rank = 16 }")
     if job["method"] in {"grpo", "rloo"}:
         advice.append(f"max_tokens = {max(job['max_tokens'] // 2, 1)}")

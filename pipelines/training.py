@@ -84,8 +84,9 @@ class Training(Section):
 
     Without `learning_rate` it is TRL's own for the method. `method` "preference" is DPO or KTO, as the data has pairs;
     "reward" trains `ensemble` reward models on the preferences, each by a seed of its own. `base` names another model
-    than the one before it. Training stops at the first limit of `budget` that is reached. `accelerate` are the options
-    of `accelerate launch`. A `tracker` is told what the job logs; no result depends on it.
+    than the one before it. `trainable` are regular expressions: only weights whose names contain one of them are
+    trained. Training stops at the first limit of `budget` that is reached. `accelerate` are the options of `accelerate
+    launch`. A `tracker` is told what the job logs; no result depends on it.
     """
 
     method: Method
@@ -93,6 +94,7 @@ class Training(Section):
     loss: OneOrMore[str] = ()
     label_smoothing: float | None = Field(default=None, ge=0, lt=0.5)
     lora: Lora | None = None
+    trainable: OneOrMore[str] = ()
     packing: bool = False
     loss_on: Literal["reply", "assistant", "all"] = "reply"
     only: Only = Only()
@@ -137,8 +139,11 @@ def _faults(section: Training) -> Iterator[str]:
         yield f"a batch of {batch} replies is no multiple of generations, {section.generations} a prompt"
     if method == "kto" and section.batch_size < 2:  # noqa: PLR2004 - the others are its measure
         yield "kto compares a row with the others of its batch: batch_size is at least 2"
-    for pattern in section.only.matching:
-        try:
-            re.compile(pattern)
-        except re.error as error:
-            yield f"only.matching {pattern!r}: {error}"
+    if section.lora and section.trainable:
+        yield "lora trains adapters and trainable names weights of the model itself: take one of the two"
+    for key, patterns in (("only.matching", section.only.matching), ("trainable", section.trainable)):
+        for pattern in patterns:
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                yield f"{key} {pattern!r}: {error}"

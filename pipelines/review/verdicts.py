@@ -3,7 +3,7 @@
 import fcntl
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import TypedDict
 
 import orjson
 
-from pipelines.store import sync
+from pipelines.store import sync, write_bytes
 from schemas.chats import content_id
 from schemas.errors import InputError
 
@@ -21,6 +21,7 @@ DECKS = {  # what is read, and what can be said of it
     "dropped": ("keep", "drop", "skip"),
 }
 SKIP = "skip"
+PRIVATE = 0o600
 LONGEST_NAME = 60
 LONGEST_NOTE = 4_000
 
@@ -84,11 +85,20 @@ class VerdictFile:
             os.fsync(file)
             self.refresh()
 
+    def forget(self, ids: Collection[str]) -> None:
+        """Take out what was said of these samples and candidates, notes included; no page may be served meanwhile."""
+        with self._lock:
+            self.refresh()
+            kept = [one for one in self.history if not {one["sample_id"], *one["ids"]} & set(ids)]
+            if len(kept) < len(self.history):
+                write_bytes(self.file, b"".join(orjson.dumps(one, option=orjson.OPT_APPEND_NEWLINE) for one in kept))
+                self.file.chmod(PRIVATE)
+
     @contextmanager
     def _opened(self) -> Iterator[int]:
         fresh = not self.file.exists()
         self.file.parent.mkdir(parents=True, exist_ok=True)
-        file = os.open(self.file, os.O_RDWR | os.O_CREAT, 0o600)
+        file = os.open(self.file, os.O_RDWR | os.O_CREAT, PRIVATE)
         try:
             fcntl.flock(file, fcntl.LOCK_EX)
             if fresh:

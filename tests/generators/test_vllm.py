@@ -28,9 +28,11 @@ GREEDY = Sampling(temperature=0.0, max_tokens=24)
 
 
 @pytest.fixture(autouse=True)
-def _logs_do_not_pile_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
+def _temporary_files_go_to_a_long_path_of_the_test(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / ("long" * 20)  # as batch systems give it: a socket's path there would be too long
+    folder.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    monkeypatch.setenv("TMPDIR", str(folder))
 
 
 def requests(

@@ -67,6 +67,27 @@ def test_an_ensemble_gives_its_mean_and_says_how_far_it_is_apart(reward_model: s
     assert same.extracted == "deviation 0 of 2"
 
 
+def test_a_model_alone_stays_loaded_until_it_is_closed_and_several_take_turns(
+    reward_model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from transformers import AutoModelForSequenceClassification
+
+    loads = []
+    real = AutoModelForSequenceClassification.from_pretrained
+
+    def counted(*given: Any, **named: Any) -> Any:
+        loads.append(given)
+        return real(*given, **named)
+
+    monkeypatch.setattr(AutoModelForSequenceClassification, "from_pretrained", counted)
+    for models, after in ((reward_model, 1), ([reward_model, reward_model], 1 + 2 * 2)):
+        judge = scored(model=models)
+        first, again = judge.verify(rows(3)), judge.verify(rows(3))
+        assert first == again
+        assert len(loads) == after
+        judge.close()
+
+
 def test_other_weights_are_another_judge_and_a_language_model_is_none(
     reward_model: str, tiny: str, tmp_path: Path
 ) -> None:

@@ -257,3 +257,16 @@ def test_a_plan_tells_of_an_evaluation_that_is_all_in_the_ledger(folder: Path) -
     run(folder, more=more)
     again = stage(plan(recipe(folder, more=more), folder / "runs", QUIET), "evaluate before")
     assert (again["held"], again["to_ask"]) == (200 * 2, 0)
+
+
+def test_a_plan_of_a_loop_tells_its_first_round_and_what_each_later_one_asks(folder: Path) -> None:
+    more = (
+        f'[benchmarks.held]\npath = "{folder}/rows.jsonl"\n'
+        '[evaluate]\nbenchmark = "held"\njudge = {use = "judges.math:final_answer"}\nsamples = 3\n'
+        '[[train]]\nmethod = "sft"\n[loop]\nmethod = "rest-em"\nrounds = 3\n'
+    )
+    told = plan(recipe(folder, more=more), folder / "runs", QUIET)
+    assert told["later_rounds"] == {"most": 2, "requests": 200 * 2 + 200 * 3}
+    assert "up to 2 more ask about 1,000 requests each" in words(told)
+    alone = plan(recipe(folder, more=more.replace("rounds = 3", "rounds = 1")), folder / "runs", QUIET)
+    assert "loop" not in words(alone)

@@ -14,6 +14,11 @@ import pytest
 
 from pipelines.forget import PENDING, forget
 from pipelines.forget_plan import Selection, plan
+from pipelines.in_use import alone
+from pipelines.opened import opened as opened_run
+from pipelines.progress import lines
+from pipelines.recipe import Recipe
+from pipelines.review.verdicts import Said, VerdictFile, file_of, now, read_verdicts
 from pipelines.store import opened, read_table
 from schemas.errors import GristmillError
 from schemas.tables import SAMPLES
@@ -173,6 +178,50 @@ def test_a_run_that_held_none_of_it_finds_its_stages_again(folder: Path, made: P
 
 
 @pytest.mark.slow
+def test_nothing_is_forgotten_while_a_run_is_going_on_and_a_run_waits_meanwhile(folder: Path) -> None:
+    out = folder / "runs"
+    before = {file: file.read_bytes() for file in out.rglob("*.parquet")}
+    quiet = lines(lambda _line: None)
+    with opened_run(Recipe.read(folder / "sums.toml"), out, quiet), pytest.raises(GristmillError, match="is in use"):
+        forget(out, THEIRS, print)
+    assert {file: file.read_bytes() for file in out.rglob("*.parquet")} == before
+    with alone(out):
+        command = [sys.executable, "-m", "pipelines", "run", str(folder / "sums.toml"), "--out", str(out)]
+        waiting = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        with pytest.raises(subprocess.TimeoutExpired):
+            waiting.wait(timeout=8)
+    assert waiting.wait() == 0
+
+
+def test_what_people_said_of_it_goes_too_and_nothing_else_they_said(folder: Path) -> None:
+    table = pl.read_parquet(folder / "runs" / "sums" / "latest" / "candidates" / "*.parquet")
+    own = ids(folder, "kept") & set(
+        pl.read_parquet(folder / "runs" / "sums" / "latest" / "kept" / "*.parquet").filter(source="ours")["id"]
+    )
+    file = file_of(folder / "runs" / "sums" / "latest")
+    said: list[Said] = [
+        {
+            "deck": "replies",
+            "ids": [row["id"]],
+            "sample_id": row["sample_id"],
+            "person": "ann",
+            "verdict": "pass",
+            "note": f"quoting {row['text']}",
+            "first": None,
+            "at": now(),
+            "run": "v",
+            "order": "drawn",
+        }
+        for row in table.iter_rows(named=True)
+    ]
+    VerdictFile(file).add(*said)
+    assert WORD in file.read_text()
+    forget(folder / "runs", THEIRS, print)
+    assert WORD not in file.read_text()
+    assert {one["sample_id"] for one in read_verdicts(file).history} == own
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
 def test_a_kill_at_any_moment_is_mended_by_running_it_again(folder: Path, tmp_path: Path) -> None:
     clean = tmp_path / "clean"
     shutil.copytree(folder / "runs", clean / "runs", symlinks=True)

@@ -155,6 +155,18 @@ def test_adapters_are_merged_into_a_whole_model_and_a_budget_ends_the_job_cleanl
     assert bool((before[name] != after[name]).any()), "one step is enough to learn"
 
 
+@pytest.mark.slow
+def test_only_the_weights_that_are_named_are_trained(selected: Stored, tiny: str, tmp_path: Path) -> None:
+    job: dict[str, Any] = {"method": "dpo", "learning_rate": 0.1, "batch_size": 8, "max_length": 64}
+    made, said = run(tmp_path, selected, tiny, **job, trainable="model.norm")
+    before, after = tensors(Path(tiny)), tensors(made.folder / "checkpoint")
+    assert before.keys() == after.keys()
+    assert {name for name in before if bool((before[name] != after[name]).any())} == {"model.norm.weight"}
+    assert any(f"trained are {before['model.norm.weight'].numel()} of " in line for line in said)
+    with pytest.raises(TrainingError, match=r"trainable \['nrom'\]: no weight's name .* model.norm.weight"):
+        run(tmp_path, selected, tiny, **job, trainable="nrom")
+
+
 def tensors(folder: Path) -> dict[str, Any]:
     from safetensors.torch import load_file
 

@@ -23,6 +23,8 @@ from schemas.errors import GristmillError, RecipeError
         ({"method": "grpo", "batch_size": 12}, "a batch of 12 replies is no multiple of generations, 8 a prompt"),
         ({"method": "kto", "batch_size": 1}, "batch_size is at least 2"),
         ({"method": "sft", "only": {"matching": "("}}, "only.matching '('"),
+        ({"method": "sft", "trainable": "norm("}, "trainable 'norm('"),
+        ({"method": "sft", "trainable": "norm", "lora": {}}, "take one of the two"),
         ({"method": "sft", "budget": "5USD"}, "training has no money"),
         ({"method": "sft", "checkpoint_every": "often"}, "a budget of 'often'"),
     ],
