@@ -130,11 +130,12 @@ def systems(workload: str, folder: Path, peers: Path, python: str) -> dict[str, 
     near = {"rensa R + LSH": [*rensa, "out/rlsh.npy", "--algo", "rlsh"]}
     if workload != "w2":
         near = {"rensa C-MinHash": [*rensa, "out/c.npy", "--algo", "c"]} | near
-    exact = [python, str(peers / "runners" / "run_exact.py"), data, "out/datasets.npy", "--tool", "datasets"]
+    runner = [str(peers / "runners" / "run_exact.py"), data]
     return {
         **near,
         "near": [*ours, "near", data, "out/near.npy"],
-        "datasets (exact)": exact,
+        "datasets (exact)": [python, *runner, "out/datasets.npy", "--tool", "datasets"],
+        "polars (exact)": [sys.executable, *runner, "out/polars.npy", "--tool", "polars"],  # the texts as they are
         "exact": [*ours, "exact", data, "out/exact.arrow"],
     }
 
