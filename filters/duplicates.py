@@ -1,20 +1,24 @@
 """Rules on rows that say the same: exact duplicates, and near duplicates with every pair verified."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
 import polars as pl
 
-from filters.index import indexed
-from filters.signatures import DIFFERS, Collector, Rows, Texts, hashed, marks
-from filters.texts import Part, normalised, text
+from filters.texts import DIFFERS, Part, bare, normalised, rare_blanks, text
 from schemas.rules import MATCHES, MatchRule, Shards
+
+if TYPE_CHECKING:  # `exact` needs no numpy, and it takes as long to load as to compare 50,000 texts
+    import numpy as np
+    import numpy.typing as npt
+
+    from filters.signatures import Rows, Texts
+
+    Pairs = tuple[Rows, Rows, npt.NDArray[np.float64]]
 
 FLOOR = 0.7  # what is measured, whatever the threshold
 BUDGET = 192 << 20  # bytes of text in memory at a time
-
-Pairs = tuple[Rows, Rows, npt.NDArray[np.float64]]
+IN_CACHE = 8_192  # rows whose texts, each copied several times, the processor's cache holds
 
 
 def exact(*, part: Part = "prompt", keep: str = "first", against: Sequence[str] = ()) -> MatchRule:
@@ -25,7 +29,7 @@ def exact(*, part: Part = "prompt", keep: str = "first", against: Sequence[str] 
     """
 
     def match(samples: Shards, _benchmarks: Shards) -> pl.DataFrame:
-        known = [block.select(id="name", key="exact", outside=True) for block in indexed(against, part, None)]
+        known = [block.select(id="name", key="exact", outside=True) for block in _outside(against, part)]
         rows = [_keyed(shard, part, stable=bool(against)).with_columns(outside=False) for shard in samples]
         return stars(pl.concat([pl.DataFrame(schema=KEYED), *known, *rows]))
 
@@ -35,12 +39,30 @@ def exact(*, part: Part = "prompt", keep: str = "first", against: Sequence[str] 
 KEYED = pl.Schema({"id": pl.String, "key": pl.UInt64, "outside": pl.Boolean})
 
 
+def _outside(against: Sequence[str], part: Part) -> Iterator[pl.DataFrame]:
+    if against:
+        from filters.index import indexed
+
+        yield from indexed(against, part, None)
+
+
 def _keyed(shard: pl.DataFrame, part: Part, *, stable: bool) -> pl.DataFrame:
-    if not stable:  # polars' own hash changes with its version, but costs less
-        keyed = shard.lazy().select("id", text=normalised(part)).drop_nulls().select("id", key=pl.col("text").hash(1))
-        return keyed.collect(engine="streaming")  # by pieces that fit in the processor's cache
-    rows = shard.select("id", text=normalised(part)).drop_nulls()
-    return rows.select("id", key=pl.Series(hashed(rows["text"])))
+    if stable:
+        from filters.signatures import hashed
+
+        rows = shard.select("id", text=normalised(part)).drop_nulls()
+        return rows.select("id", key=pl.Series(hashed(rows["text"])))
+    rows = shard.select("id", text=text(part)).drop_nulls()
+    rare = rows.select(rare_blanks(pl.col("text"))).to_series()
+    keyed = [*_hashed(rows.filter(~rare), common=True), *_hashed(rows.filter(rare), common=False)]
+    return pl.concat([pl.DataFrame(schema={name: KEYED[name] for name in ("id", "key")}), *keyed])
+
+
+def _hashed(rows: pl.DataFrame, *, common: bool) -> Iterator[pl.DataFrame]:
+    """Give the rows' keys by polars' own hash, which changes with its version, but costs less than `hashed`."""
+    for some in rows.iter_slices(IN_CACHE):
+        told = some.lazy().select("id", text=bare(pl.col("text"), common=common)).drop_nulls()
+        yield told.select("id", key=pl.col("text").hash(1)).collect(engine="streaming")
 
 
 def stars(rows: pl.DataFrame) -> pl.DataFrame:
@@ -87,6 +109,9 @@ def near(
         raise ValueError(f"differs is {differs!r}, not a regular expression: {error}") from error
 
     def match(samples: Shards, _benchmarks: Shards) -> pl.DataFrame:
+        from filters.index import indexed
+        from filters.signatures import Collector, marks
+
         with Collector() as collector:
             for block in indexed(against, part, differs or None):
                 collector.add(
@@ -102,8 +127,10 @@ def near(
     return MatchRule(match, threshold, keep)
 
 
-def _matches(texts: Texts, pairs: Pairs) -> pl.DataFrame:
+def _matches(texts: "Texts", pairs: "Pairs") -> pl.DataFrame:
     """Give `MATCHES`: the copies, and the pairs with the row outside, or the lesser id, as `other`."""
+    import numpy as np
+
     left, right, measured = pairs
     swap = texts.outside[left]
     a, b = np.where(swap, right, left), np.where(swap, left, right)
@@ -116,8 +143,10 @@ def _matches(texts: Texts, pairs: Pairs) -> pl.DataFrame:
     return every.with_columns(span=pl.lit(None, pl.String)).cast(MATCHES)
 
 
-def similar(texts: Texts) -> Pairs:
+def similar(texts: "Texts") -> "Pairs":
     """Give of the pairs of texts whose Jaccard similarity is at least `FLOOR` the `filters.forest:strongest`."""
+    import numpy as np
+
     from filters.candidates import candidates
     from filters.forest import strongest
 
@@ -131,8 +160,10 @@ def similar(texts: Texts) -> Pairs:
     return forest
 
 
-def compared(texts: Texts, left: Rows, right: Rows) -> npt.NDArray[np.float64]:
+def compared(texts: "Texts", left: "Rows", right: "Rows") -> "npt.NDArray[np.float64]":
     """Give the exact Jaccard similarity of each pair, 0 below `FLOOR`, holding at most `BUDGET` bytes of text."""
+    import numpy as np
+
     from filters.shingles import jaccard
 
     out = np.empty(left.size)

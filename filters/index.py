@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from filters.signatures import DIFFERS, hashed, marks, words
-from filters.texts import Part, normalised, text
+from filters.signatures import hashed, marks, words
+from filters.texts import DIFFERS, Part, normalised, text
 from schemas.errors import InputError
 from schemas.rules import Shards
 

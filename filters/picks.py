@@ -12,7 +12,8 @@ import polars as pl
 
 from filters.texts import Part
 from schemas.errors import InputError
-from schemas.rules import PickRule, Vectors
+from schemas.rules import PickRule
+from schemas.vectors import Vectors
 
 Places = list[int]
 DECIMALS = 6  # of a similarity: beyond them it depends on the machine, and ties must not

@@ -7,7 +7,8 @@ import numpy.typing as npt
 import polars as pl
 
 from filters.texts import Part
-from schemas.rules import MATCHES, VectorRule, Vectors
+from schemas.rules import MATCHES, VectorRule
+from schemas.vectors import Vectors
 
 FLOOR = 0.8  # what is measured, whatever the threshold
 BLOCK = 1024  # rows at a time: a product of 4 MiB

@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-DIFFERS = r'-?\d+|"[^"]*"|[+*/=<>^×÷−]'  # noqa: RUF001 - arithmetic signs
 BLOCK = 32 << 20  # bytes of the temporary file, at a time
 
 Bytes = npt.NDArray[np.uint8]

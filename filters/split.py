@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from filters.standing import beside
-from schemas.rules import AskRule, MatchRule, PickRule, Rule, VectorRule, Vectors
+from schemas.rules import AskRule, MatchRule, PickRule, Rule, VectorRule
 from schemas.tables import DROPPED, SAMPLES, check
+from schemas.vectors import Vectors
 
 AnyRule = Rule | AskRule | MatchRule | VectorRule | PickRule
 Rules = Mapping[str, AnyRule]

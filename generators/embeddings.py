@@ -11,8 +11,7 @@ import numpy.typing as npt
 from generators.weights import check_model, folder_revision, is_folder, model_name
 from schemas.engines import Embedder
 from schemas.errors import EngineError
-
-Vectors = npt.NDArray[np.float32]
+from schemas.vectors import Vectors
 
 
 def mean_pooled(*, model: str, revision: str = "main", batch: int = 64, max_length: int = 512) -> Embedder:

@@ -1,7 +1,6 @@
 """The list of what was forgotten: hashes of rows that no run reads again, and none of their text."""
 
 import hashlib
-import secrets
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -81,6 +80,8 @@ def load(out: Path) -> Forgotten:
     """Give the list of the runs in `out`; an empty one where nothing was forgotten."""
     file = out / NAME
     if not file.is_file():
+        import secrets
+
         return Forgotten(salt=secrets.token_hex(16))
     told = orjson.loads(file.read_bytes())
     rows = frozenset((one["key"], one["source"]) for one in told["rows"])

@@ -8,8 +8,7 @@ import orjson
 import polars as pl
 
 from filters.index import write_index
-from filters.signatures import DIFFERS
-from filters.texts import Part
+from filters.texts import DIFFERS, Part
 from pipelines.recipe import Recipe
 from pipelines.run import stages
 from pipelines.sections import FilterPart

@@ -5,20 +5,19 @@ Memory is bounded by a shard and a row, however long the files: rows are read in
 """
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import polars as pl
-
 from pipelines import layouts
 from pipelines.files.places import Place, fetched, places_of
 from pipelines.files.read import read
-from pipelines.files.rows import RAW_KEPT, Bad, Batch, Row, bad
+from pipelines.files.rows import Bad, Batch, Row, bad
 from pipelines.forgotten import Forgotten, beside
+from pipelines.quarantine import GROUP, Quarantine
 from pipelines.shards import Shards, Told
 from pipelines.sources import MIB, Source
 from pipelines.store import Stored, Writer, code_version, named, once, sha256
@@ -26,11 +25,9 @@ from pipelines.turns import LayoutError, Reading
 from schemas.errors import InputError
 from schemas.tables import QUARANTINED, SAMPLES
 
-QUARANTINED_AT_ONCE = 20_000  # rows
-RAW_SHOWN = 1_000  # characters of a bad row
 LOOKED_AT = 200  # rows of a file by which its layout is recognised
 PARTS = ("files", "layouts", "turns", "tasks", "preferences")
-CODE = (*PARTS, "naming", "shards", "sources", "forgotten", "ingest")
+CODE = (*PARTS, "naming", "quarantine", "shards", "sources", "forgotten", "ingest")
 
 
 @dataclass(frozen=True)
@@ -96,44 +93,6 @@ def _files(sources: Iterable[Source], scope: ExitStack) -> tuple[list[File], lis
     return files, skipped
 
 
-class Quarantine:
-    """Gathers bad rows and gives them to `write` now and then."""
-
-    def __init__(self, write: Callable[[pl.DataFrame], object]) -> None:
-        self.write = write
-        self.written = 0
-        self.first = ""  # the first bad row, in words
-        self.columns: dict[str, list[Any]] = {name: [] for name in QUARANTINED}
-
-    def add(self, told: Told, found: Sequence[tuple[int, int | None, Bad]]) -> None:
-        """Add bad rows of one file: number, offset, and what is wrong."""
-        rows, offsets, lost = zip(*found, strict=True)
-        columns = {
-            "source": [told.source] * len(rows),
-            "file": [told.file] * len(rows),
-            "row": rows,
-            "offset": offsets,
-            "reason": [one.reason for one in lost],
-            "sha256": [one.sha256 for one in lost],
-            "raw": [one.raw[:RAW_KEPT].decode("utf-8", "backslashreplace")[:RAW_SHOWN] for one in lost],
-        }
-        for name, values in columns.items():
-            self.columns[name].extend(values)
-        if not self.first:
-            self.first = f" The first: {told.file}, row {rows[0]}: {lost[0].reason}."
-        if len(self.columns["row"]) >= QUARANTINED_AT_ONCE:
-            self.flush()
-
-    def flush(self) -> None:
-        """Write what has been gathered."""
-        if self.columns["row"]:
-            self.written += len(self.columns["row"])
-            self.write(
-                pl.DataFrame([pl.Series(name, self.columns[name], dtype=kind) for name, kind in QUARANTINED.items()])
-            )
-            self.columns = {name: [] for name in QUARANTINED}
-
-
 class Tables(NamedTuple):
     """The two tables being written."""
 
@@ -144,7 +103,7 @@ class Tables(NamedTuple):
 def _build(folder: Path, files: list[File], skipped: list[str], limit: int | None, gone: Forgotten) -> dict[str, Any]:
     with (  # uncompressed: compressing takes as long as all else
         Writer(folder, "samples", SAMPLES, compression="uncompressed") as good,
-        Writer(folder, "quarantined", QUARANTINED, compression="uncompressed") as bad_rows,
+        Writer(folder, "quarantined", QUARANTINED, compression="uncompressed", group=GROUP) as bad_rows,
     ):
         tables = Tables(Shards(gone.samples(good.write)), Quarantine(gone.records(bad_rows.write)))
         told = list(_read_files(files, tables, limit))
@@ -235,13 +194,15 @@ def _recognised(file: File, batches: Iterator[Batch]) -> tuple[str | None, Itera
 
 def _read_batch(batch: Batch, layout: str | None, file: File, tables: Tables) -> tuple[int, int]:
     """Read a batch's rows into the two tables; gives how many samples and how many bad rows they were."""
-    kept, singly, reason = _read_plain(batch, layout, file, tables)
+    if layout == "alpaca" and not file.source.columns and not batch.broken:
+        plain = layouts.plain_alpaca(batch.values)  # type: ignore[arg-type] # none is bad
+        if plain:
+            return _add_plain(batch, *plain, file, tables)
     rows: list[int] = []
     readings: list[Reading] = []
     lost: list[tuple[int, int | None, Bad]] = []
-    for at in singly:
-        value = batch.values[at]
-        found = value if isinstance(value, Bad) else reason or _reading(layout, value, file.source.columns)
+    for at, value in enumerate(batch.values):
+        found = value if isinstance(value, Bad) else _reading(layout, value, file.source.columns)
         if isinstance(found, list):
             rows += [batch.row + at] * len(found)
             readings += found
@@ -252,20 +213,16 @@ def _read_batch(batch: Batch, layout: str | None, file: File, tables: Tables) ->
         tables.samples.add(file.told, rows, readings)
     if lost:
         tables.quarantined.add(file.told, lost)
-    return kept + len(readings), len(lost)
+    return len(readings), len(lost)
 
 
-def _read_plain(batch: Batch, layout: str | None, file: File, tables: Tables) -> tuple[int, Sequence[int], str]:
-    """Read a batch of plain rows at once; gives the samples, the other rows' indices, and what is wrong with those.
-
-    Where the rows are not plain, all are other rows, and nothing is said of them.
-    """
-    if layout == "alpaca" and not file.source.columns and not batch.broken:
-        plain = layouts.plain_alpaca(batch.values)  # type: ignore[arg-type] # none is bad
-        if plain:
-            blank = tables.samples.add_plain(file.told, batch.row, *plain)
-            return len(batch.values) - len(blank), blank, layouts.BLANK
-    return 0, range(len(batch.values)), ""
+def _add_plain(batch: Batch, asks: list[str], replies: list[str | None], file: File, tables: Tables) -> tuple[int, int]:
+    """Add a batch of plain rows to the two tables at once; those that ask nothing are the bad ones."""
+    blank = tables.samples.add_plain(file.told, batch.row, asks, replies)
+    if blank:
+        why = layouts.BLANK
+        tables.quarantined.add_alike(file.told, [batch.row + at for at in blank], map(batch.locate, blank), why)
+    return len(asks) - len(blank), len(blank)
 
 
 def _reading(layout: str | None, row: Row, columns: layouts.Columns) -> list[Reading] | str:

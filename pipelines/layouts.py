@@ -280,12 +280,10 @@ def plain_alpaca(rows: list[dict[str, Any]]) -> tuple[list[str], list[str | None
 
     It says what `alpaca` says, at a fraction of its time; a turn that is empty or blank is a row that `alpaca` refuses.
     """
-    for columns in set(map(tuple, rows)):
-        if not SPECIAL.isdisjoint(columns) or "instruction" not in columns:
-            return None
-    instructions = [row["instruction"] for row in rows]
-    inputs = [row.get("input") for row in rows]
-    replies = [row.get("output") for row in rows]
+    if not all(map(SPECIAL.isdisjoint, rows)):
+        return None
+    columns: list[list[Any]] = [[row.get(name) for row in rows] for name in ("instruction", "input", "output")]
+    instructions, inputs, replies = columns
     if set(map(type, instructions)) != {str} or not {*map(type, inputs), *map(type, replies)} <= {str, NULL}:
         return None
     asks = [

@@ -20,8 +20,9 @@ from pipelines.store import Stored, once, part_version, shards, stored_as, write
 from schemas.chats import Chat
 from schemas.engines import Embedder, Engine, Request, Sampling
 from schemas.errors import RecipeError
-from schemas.rules import MATCHES, UNCHECKED, AskRule, MatchRule, PickRule, Question, Rule, VectorRule, Vectors
+from schemas.rules import MATCHES, UNCHECKED, AskRule, MatchRule, PickRule, Question, Rule, VectorRule
 from schemas.tables import SAMPLES, Sample
+from schemas.vectors import Vectors
 
 BOUNDS = {"minimum", "maximum", "threshold", "keep"}  # by these names a part's arguments are bounds, not measurement
 PROBE: Sample = {  # a rule's questions about this row stand for its prompt's text

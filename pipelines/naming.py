@@ -1,9 +1,12 @@
 """Ids of samples, by what they say; of any number of them in bounded memory."""
 
-import sqlite3
 from collections.abc import Collection, Iterable
+from typing import TYPE_CHECKING
 
 from xxhash import xxh3_128_digest
+
+if TYPE_CHECKING:
+    import sqlite3
 
 IN_MEMORY = 250_000  # hashes, of about 100 bytes each with what holds them
 AT_ONCE = 500  # hashes looked up by one query; SQLite allows 999 parameters at its smallest
@@ -58,6 +61,8 @@ class Names:
 
     def _store(self) -> None:
         if self.stored is None:
+            import sqlite3
+
             self.stored = sqlite3.connect("")  # SQLite's own temporary file
             self.stored.execute("PRAGMA journal_mode=OFF")
             self.stored.execute("PRAGMA cache_size=-16384")  # KiB

@@ -115,12 +115,21 @@ class Writer:
     """Writes a table as Parquet shards, frame by frame; `rows` counts them. Used as a context; holds one shard.
 
     A shard has 50,000 rows or, where rows are long, at least 64 MiB. To compress (zstd, level 1) takes longer than to
-    write; `compression="uncompressed"` is for what is read once and soon.
+    write; `compression="uncompressed"` is for what is read once and soon. Row groups have `group` rows, or are the
+    shards; small ones are quicker to write where columns are few and texts long, else slower.
     """
 
-    def __init__(self, folder: Path, name: str, schema: pl.Schema, *, compression: Compression = "zstd") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        schema: pl.Schema,
+        *,
+        compression: Compression = "zstd",
+        group: int | None = None,
+    ) -> None:
         self.folder, self.name, self.schema = folder / name, name, schema
-        self.compression = compression
+        self.compression, self.group = compression, group
         self.rows = self.shards = 0
         self.waiting: list[pl.DataFrame] = []
 
@@ -150,7 +159,7 @@ class Writer:
     def _shard(self, frame: pl.DataFrame) -> None:
         file = self.folder / f"{self.shards:05}.parquet"
         level = 1 if self.compression == "zstd" else None
-        frame.write_parquet(file, compression=self.compression, compression_level=level)
+        frame.write_parquet(file, compression=self.compression, compression_level=level, row_group_size=self.group)
         sync(file)
         self.shards += 1
 

@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, Protocol
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from schemas.chats import Chat, content_id
+
+if TYPE_CHECKING:  # an embedder has it loaded; others need it not
+    from schemas.vectors import Vectors
 
 ADDED = {  # later fields: left out of a key at these values, so that answers kept before there were any are found again
     "continuation": None,
@@ -150,7 +150,7 @@ class Embedder(Protocol):
         """What the weights are."""
         ...
 
-    def __call__(self, texts: Sequence[str], /) -> npt.NDArray[np.float32]:
+    def __call__(self, texts: Sequence[str], /) -> "Vectors":
         """Give a vector of length 1 for each text, in their order: shape (texts, dimensions)."""
         ...
 

@@ -2,17 +2,18 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from schemas.chats import Chat
-from schemas.engines import Reply
 from schemas.tables import Sample
 
+if TYPE_CHECKING:  # what most rules need not: numpy takes a third of the time to load that polars takes
+    from schemas.engines import Reply
+    from schemas.vectors import Vectors
+
 Shards = Iterable[pl.DataFrame]  # a table a shard at a time; may be gone through more than once
-Vectors = npt.NDArray[np.float32]  # a row a text, of length 1
 
 MATCHES = pl.Schema(
     {
@@ -71,7 +72,7 @@ class VectorRule:
     """A `MatchRule` on embeddings: `match` takes the samples' ids and, in their order, the vectors of `part`."""
 
     part: str
-    match: Callable[[Sequence[str], Vectors], pl.DataFrame]
+    match: "Callable[[Sequence[str], Vectors], pl.DataFrame]"
     threshold: float
     keep: str = "first"
 
@@ -96,7 +97,7 @@ class AskRule:
     """  # noqa: D205 - one sentence, too long for a line
 
     ask: Callable[[Sample], list[Question]]
-    read: Callable[[Sequence[Reply]], float | None]
+    read: "Callable[[Sequence[Reply]], float | None]"
     minimum: float | None = None
     maximum: float | None = None
 
@@ -109,6 +110,6 @@ class PickRule:
     vectors of that part in the same order.
     """
 
-    order: Callable[[pl.DataFrame, Vectors | None], pl.DataFrame]
+    order: "Callable[[pl.DataFrame, Vectors | None], pl.DataFrame]"
     maximum: float
     part: str | None = None

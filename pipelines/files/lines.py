@@ -3,6 +3,7 @@
 import hashlib
 import itertools
 from collections.abc import Iterator
+from io import BytesIO
 
 import orjson
 
@@ -30,11 +31,9 @@ def whole(pieces: Iterator[bytes], limit: int, offset: int = 0) -> Iterator[tupl
             yield start, found
             continue
         at = start
-        for line in found[:-1]:
-            yield at, line + b"\n"
-            at += len(line) + 1
-        if found[-1]:
-            yield at, found[-1]
+        for line in found:
+            yield at, line
+            at += len(line)
 
 
 def _alone(told: Bad, start: int, row: int) -> Batch:
@@ -42,18 +41,20 @@ def _alone(told: Bad, start: int, row: int) -> Batch:
 
 
 def _lines(pieces: Iterator[bytes], limit: int, offset: int) -> Iterator[tuple[int, list[bytes] | Bad]]:
-    """Give runs of lines with their offsets, b"" behind a run's last newline; a line above the limit as a bad row."""
+    """Give runs of lines, each with its newline, and where they begin; a line above the limit as a bad row."""
     rest: list[bytes] = []  # of a line that hasn't ended yet
     held = 0
     try:
         while (piece := next(pieces, None)) is not None:
-            end = piece.rfind(b"\n") + 1
-            if end:
-                yield offset, (b"".join((*rest, piece[:end])) if rest else piece[:end]).split(b"\n")
-                offset += held + end
+            lines = BytesIO(piece).readlines()  # half the time of `split`
+            begun = lines.pop() if lines and not lines[-1].endswith(b"\n") else b""
+            if lines:
+                lines[0] = b"".join((*rest, lines[0]))
+                yield offset, lines
+                offset += held + len(piece) - len(begun)
                 rest, held = [], 0
-            rest.append(piece[end:])
-            held += len(piece) - end
+            rest.append(begun)
+            held += len(begun)
             if held > limit:
                 told, length, after = _skipped(rest, pieces, limit)
                 yield offset, told
@@ -62,7 +63,8 @@ def _lines(pieces: Iterator[bytes], limit: int, offset: int) -> Iterator[tuple[i
     except BreakError as error:
         yield offset, bad(str(error), b"".join(rest))
         return
-    yield offset, [b"".join(rest)]
+    if held:
+        yield offset, [b"".join(rest)]
 
 
 def _skipped(rest: list[bytes], pieces: Iterator[bytes], limit: int) -> tuple[Bad, int, bytes]:
@@ -79,9 +81,7 @@ def _skipped(rest: list[bytes], pieces: Iterator[bytes], limit: int) -> tuple[Ba
 
 
 def _batch(lines: list[bytes], start: int, row: int) -> Batch:
-    """Read lines, the last being what follows the last newline."""
-    if not lines[-1]:
-        lines.pop()
+    """Read lines, each with its newline or none."""
     try:
         values: list[Row | Bad] = list(map(orjson.loads, lines))
     except orjson.JSONDecodeError:
@@ -97,8 +97,8 @@ def _places(lines: list[bytes], start: int) -> Located:
 
     def locate(at: int) -> tuple[int, bytes]:
         if not offsets:
-            offsets.extend(itertools.accumulate((len(line) + 1 for line in lines), initial=start))
-        return offsets[at], lines[at].rstrip(b"\r")
+            offsets.extend(itertools.accumulate(map(len, lines), initial=start))
+        return offsets[at], lines[at].rstrip(b"\r\n")
 
     return locate
 
@@ -107,10 +107,8 @@ def _one_by_one(lines: list[bytes], start: int, row: int) -> Batch:
     values: list[Row | Bad] = []
     places: list[tuple[int, bytes]] = []
     for line in lines:
-        if not line or line.isspace():
-            start += len(line) + 1
-            continue
-        values.append(parsed(line))
-        places.append((start, line.rstrip(b"\r")))
-        start += len(line) + 1
+        if not line.isspace():
+            values.append(parsed(line.removesuffix(b"\n")))
+            places.append((start, line.rstrip(b"\r\n")))
+        start += len(line)
     return Batch(values, row, places.__getitem__, broken=True)

@@ -22,6 +22,7 @@ NOTHING = pl.DataFrame(schema=SAMPLES)
 BASE = "please tell me in a few words why the sky over the city is so often grey in the winter months"
 CHARACTERS = string.ascii_letters + " .,:-_7éÉÅåß漢字हि😀"
 TEXTS = st.lists(st.text(CHARACTERS, max_size=30), max_size=12)
+BLANKS = st.lists(st.text("  \n\t\r\x0b\x0c\x85\xa0\u2003aÉ.", max_size=8), max_size=16)
 EDITS = st.lists(st.tuples(st.integers(0, len(BASE) - 1), st.sampled_from("xyz. ")), max_size=6)
 
 
@@ -160,7 +161,7 @@ def test_texts_in_more_pieces_than_memory_holds_give_the_same(monkeypatch: pytes
     assert matched(duplicates.near(part="reply"), rows) == whole != set()
 
 
-@given(TEXTS)
+@given(TEXTS | BLANKS)
 def test_exact_duplicates_hang_together_with_those_of_the_same_normalised_text(texts: list[str]) -> None:
     rows = samples_of(texts)
     groups: dict[str, list[str]] = {}

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from filters import picks
 from schemas.errors import InputError
-from schemas.rules import PickRule, Vectors
+from schemas.rules import PickRule
+from schemas.vectors import Vectors
 
 METHODS = ("k_center", "facility_location")
 seeds = st.integers(0, 10_000)

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from filters import semantic
 from filters.standing import MANY, clusters
-from schemas.rules import MATCHES, Vectors
+from schemas.rules import MATCHES
+from schemas.vectors import Vectors
 
 
 def vectors_of(seed: int, rows: int) -> Vectors:
