@@ -65,13 +65,7 @@ def _likeness(name: str, measured: pl.Series, threshold: float) -> Block | None:
 def _dropped(rule: Summary, tables: Tables) -> list[Block]:
     """Show the rows that a rule was the first to drop, those nearest to its bound first."""
     first = tables.rows["dropped"].filter(pl.col("rule") == rule["rule"])
-    far = (
-        pl.min_horizontal(
-            (pl.col("measured") - bound).abs() for bound in (rule["minimum"], rule["maximum"]) if bound is not None
-        )
-        if (rule["minimum"], rule["maximum"]) != (None, None)
-        else pl.lit(0.0)
-    )
+    far = _distance("measured", rule["minimum"], rule["maximum"])
     shown = first.bottom_k(SIDE, by=[far, "id"]).collect().sort(far, "id", nulls_last=True)
     named = _rows(tables, shown["match"].drop_nulls().to_list())
     return _side("dropped", [page.dropped(row, named) for row in shown.iter_rows(named=True)])
@@ -98,13 +92,17 @@ def _nearest(values: pl.LazyFrame, minimum: float | None, maximum: float | None)
     """Give the `id` and `value` of what lies inside the bounds and nearest to one; the id decides among equals."""
     known = values.select("id", "value").filter(pl.col("value").is_finite())
     inside = [pl.lit(value=True)]
-    far = []
     for bound, sign in ((minimum, 1), (maximum, -1)):
         if bound is not None:
             inside.append(sign * (pl.col("value") - bound) >= 0)
-            far.append((pl.col("value") - bound).abs())
-    by = pl.min_horizontal(far) if far else pl.lit(0.0)
+    by = _distance("value", minimum, maximum)
     return known.filter(pl.all_horizontal(inside)).bottom_k(SIDE, by=[by, "id"]).collect().sort(by, "id")
+
+
+def _distance(column: str, minimum: float | None, maximum: float | None) -> pl.Expr:
+    """Give how far each value is from the nearer bound, 0 where there is none."""
+    bounds = [bound for bound in (minimum, maximum) if bound is not None]
+    return pl.min_horizontal((pl.col(column) - bound).abs() for bound in bounds) if bounds else 0.0 * pl.col(column)
 
 
 def _rows(tables: Tables, ids: list[str]) -> dict[str, dict[str, Any]]:
