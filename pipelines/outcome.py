@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import orjson
+
 from pipelines import charts
 from pipelines.closing import duration, number, points, share
 from pipelines.page import Block, Cell, bar, code, note, table, words
@@ -18,11 +20,18 @@ def training(jobs: list[Summary]) -> list[Block]:
             job["method"],
             *(number(job.get(key)) for key in ("rows", "steps", "final_loss")),
             duration(job.get("seconds")),
+            code(_settings(job)),
         ]
         for job in jobs
     ]
     said = [words(f"{job['method']}: {one}") for job in jobs for one in _reasons(job)]
-    return [table(["Method", "Rows", "Steps", "Mean loss", "Time"], rows, "1234"), *said]
+    return [table(["Method", "Rows", "Steps", "Mean loss", "Time", "Settings"], rows, "1234"), *said]
+
+
+def _settings(job: Summary) -> str:
+    """Give what the recipe's section says, but for the method."""
+    section = job.get("made_from", {}).get("section", {})
+    return ", ".join(f"{key} = {orjson.dumps(value).decode()}" for key, value in section.items() if key != "method")
 
 
 def _reasons(job: Summary) -> list[str]:

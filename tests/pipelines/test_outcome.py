@@ -5,6 +5,12 @@ from typing import Any
 from pipelines import outcome
 
 
+def test_the_report_tells_a_jobs_settings_as_the_recipe_has_them() -> None:
+    section = {"method": "dpo", "trainable": ["model.norm"], "epochs": 2.0, "arguments": {"beta": 0.05}}
+    told = str(outcome.training([{"method": "dpo", "made_from": {"section": section}}])[0])
+    assert 'trainable = ["model.norm"], epochs = 2.0, arguments = {"beta":0.05}' in told
+
+
 def test_the_report_says_why_a_job_was_as_it_was_and_what_was_left_out() -> None:
     job: dict[str, Any] = {
         "method": "dpo",
