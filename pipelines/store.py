@@ -18,6 +18,7 @@ from typing import Any, Literal, Self
 import orjson
 import polars as pl
 
+from pipelines.in_use import making
 from schemas.chats import content_id
 from schemas.errors import StoreError
 from schemas.tables import check
@@ -46,14 +47,20 @@ class Stored:
 def once(store: Path, stage: str, question: Mapping[str, Any], build: Callable[[Path], Mapping[str, Any]]) -> Stored:
     """Give the stored answer to `question`, or let `build` fill a folder and store it with the facts it returns.
 
+    Of several processes that ask at once one builds, and the others wait for it.
+
     An output whose facts count `failed` requests is built again: what did not fail is in the ledger. The name of its
     folder tells what it holds too, so that the one built again is another to later stages.
     """
-    folder = _folder(store, stage, question)
     stored = stored_as(store, stage, question)
     if stored is not None:
         return stored
-    store.mkdir(parents=True, exist_ok=True)
+    with making(store, named(stage, question)):
+        return stored_as(store, stage, question) or _built(store, stage, question, build)
+
+
+def _built(store: Path, stage: str, question: Mapping[str, Any], build: Callable[[Path], Mapping[str, Any]]) -> Stored:
+    folder = _folder(store, stage, question)
     work = store / f".{folder.name}.{os.getpid()}"
     for left in store.glob(f".{folder.name}.*"):
         shutil.rmtree(left)

@@ -134,7 +134,7 @@ def test_fine_tuning_on_the_datasets_helps_by_fifteen_points(demo: Demo) -> None
     told = demo.summary["evaluation"]
     assert 0.5 <= told["before"]["pass@1"] <= 0.7
     assert told["after"]["pass@1"] - told["before"]["pass@1"] == pytest.approx(told["rise"]["pass@1"])
-    assert told["rise"]["pass@1"] >= 0.15
+    assert told["rise"]["pass@1"] >= 0.2
     assert told["rise"]["interval"][0] > 0
 
 
