@@ -45,10 +45,12 @@ def beside(pairs: pl.DataFrame, order: pl.DataFrame) -> pl.DataFrame:
     shared_match, shared_pair, _ = (column[copies] for column in _best(shared, stays))
     _, own_pair, _ = _best(edges, np.ones(count, np.bool_))
     is_direct = ~stays & (direct >= 0) & (same | ~stays[copies])
-    by_copy = ~stays & ~is_direct & stays[copies]
-    is_shared = ~stays & ~is_direct & ~by_copy & (shared_match >= 0)
-    by_crowd = ~stays & ~is_direct & ~by_copy & ~is_shared & many[copies] & stays[hanging]
-    match = np.select([is_direct, by_copy, is_shared, by_crowd], [direct, copies, shared_match, hanging], -1)
+    is_shared = ~stays & ~is_direct & ~stays[copies] & (shared_match >= 0)
+    match = np.select(  # the first that holds
+        [stays, is_direct, stays[copies], is_shared, many[copies] & stays[hanging]],
+        [-1, direct, copies, shared_match, hanging],
+        -1,
+    )
     told = pl.DataFrame(
         {
             "id": order["id"],

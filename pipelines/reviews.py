@@ -85,11 +85,13 @@ def take(
     from pipelines.review import argilla, labels
     from pipelines.review.reading import Review
 
-    review = Review(run_named(run, out))
-    if file.suffix == ".csv":
-        added, known, strange = labels.take(review, deck, file)
-    else:
-        added, known, strange = argilla.take(review, deck, file, users)
+    folder = run_named(run, out)
+    with in_use(folder.parent.parent):
+        review = Review(folder)
+        if file.suffix == ".csv":
+            added, known, strange = labels.take(review, deck, file)
+        else:
+            added, known, strange = argilla.take(review, deck, file, users)
     say(f"{added:,} verdicts added, {known:,} were known, {strange:,} are of nothing in this run")
 
 

@@ -115,14 +115,14 @@ def held(model: Any, job: dict[str, Any]) -> Any:
     if not job["trainable"]:
         return model
     weights = dict(model.named_parameters())
-    learning = [name for name in weights if any(re.search(pattern, name) for pattern in job["trainable"])]
+    learning = {name for name in weights if any(re.search(pattern, name) for pattern in job["trainable"])}
     if not learning:
         names = ", ".join(list(weights)[-3:])
         raise TrainingError(
             f"trainable {job['trainable']}: no weight's name contains any of them; names are ... {names}"
         )
     if job["method"] == "reward":
-        learning += [name for name in weights if name.startswith("score.")]
+        learning |= {name for name in weights if name.startswith("score.")}
     for name, weight in weights.items():
         weight.requires_grad_(name in learning)
     counts = (sum(weights[name].numel() for name in some) for some in (learning, weights))

@@ -3,7 +3,7 @@
 import fcntl
 import os
 import threading
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -85,11 +85,11 @@ class VerdictFile:
             os.fsync(file)
             self.refresh()
 
-    def forget(self, ids: Collection[str]) -> None:
+    def forget(self, ids: frozenset[str]) -> None:
         """Take out what was said of these samples and candidates, notes included; no page may be served meanwhile."""
         with self._lock:
             self.refresh()
-            kept = [one for one in self.history if not {one["sample_id"], *one["ids"]} & set(ids)]
+            kept = [one for one in self.history if ids.isdisjoint([one["sample_id"], *one["ids"]])]
             if len(kept) < len(self.history):
                 write_bytes(self.file, b"".join(orjson.dumps(one, option=orjson.OPT_APPEND_NEWLINE) for one in kept))
                 self.file.chmod(PRIVATE)
