@@ -20,12 +20,12 @@ def training(jobs: list[Summary]) -> list[Block]:
             job["method"],
             *(number(job.get(key)) for key in ("rows", "steps", "final_loss")),
             duration(job.get("seconds")),
-            code(_settings(job)),
         ]
         for job in jobs
     ]
-    said = [words(f"{job['method']}: {one}") for job in jobs for one in _reasons(job)]
-    return [table(["Method", "Rows", "Steps", "Mean loss", "Time", "Settings"], rows, "1234"), *said]
+    said = [words(f"{job['method']}: ", code(settings)) for job in jobs if (settings := _settings(job))]
+    said += [words(f"{job['method']}: {one}") for job in jobs for one in _reasons(job)]
+    return [table(["Method", "Rows", "Steps", "Mean loss", "Time"], rows, "1234"), *said]
 
 
 def _settings(job: Summary) -> str:

@@ -7,7 +7,7 @@ from pipelines import outcome
 
 def test_the_report_tells_a_jobs_settings_as_the_recipe_has_them() -> None:
     section = {"method": "dpo", "trainable": ["model.norm"], "epochs": 2.0, "arguments": {"beta": 0.05}}
-    told = str(outcome.training([{"method": "dpo", "made_from": {"section": section}}])[0])
+    told = str(outcome.training([{"method": "dpo", "made_from": {"section": section}}]))
     assert 'trainable = ["model.norm"], epochs = 2.0, arguments = {"beta":0.05}' in told
 
 
