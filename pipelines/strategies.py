@@ -10,7 +10,7 @@ import math
 
 import polars as pl
 
-from pipelines.select import Ranked, Selection, best_of, eligible, first_of, hashed, needs_margin
+from pipelines.select import Ranked, Selection, best_and_worst, best_of, eligible, first_of, hashed, needs_margin
 
 SIDES = ("id", "text", "score", "wins", "model", "spread")
 
@@ -130,8 +130,7 @@ def most_disputed(
     Source: uncertainty sampling, the ensemble's variance of arXiv 1706.03741 (section 2.2.4); arXiv 2603.09692 finds
     that pairs with a wide predicted gap teach more, which a higher `margin` asks for.
     """
-    if not 0 < share <= 1:
-        raise ValueError(f"share is {share}; expected above 0, to 1")
+    _needs_share(share)
     scored = eligible(candidates, on_policy=on_policy)
     disputed = _pairs(scored, margin).with_columns(doubt=pl.col("spread") + pl.col("spread_rejected"))
     ranked = disputed.drop_nulls("doubt").with_columns(draw=hashed("chosen", "rejected", before=[seed]))
@@ -139,6 +138,41 @@ def most_disputed(
     one = _selection(best_of(scored, minimum, replies), first_of(widest, share).sort("sample_id"))
     order = widest.select("doubt", "draw", chosen_id="chosen", rejected_id="rejected")
     return Ranked(one.sft, one.pairs, order, share)
+
+
+def most_learnable(
+    candidates: pl.DataFrame,
+    *,
+    share: float = 1 / 3,
+    minimum: float = 1.0,
+    margin: float = 1.0,
+    replies: int = 1,
+    on_policy: bool = False,
+    seed: int = 0,
+) -> Ranked:
+    """Take the best and the worst of the `share` (above 0, to 1) of the prompts whose candidates' scores vary most.
+
+    What a model always or never gets right teaches it little. Of right and wrong the variance is p (1 - p), p being the
+    prompt's share of right ones; among equals the draw decides. SFT's replies are `best_and_worst`'s, of all prompts.
+    The number of pairs is rounded up.
+    Source: sampling for learnability (arXiv 2502.12272).
+    """
+    _needs_share(share)
+    one = best_and_worst(candidates, minimum=minimum, margin=margin, replies=replies, on_policy=on_policy)
+    varied = eligible(candidates, on_policy=on_policy).select(
+        chosen_id="id",
+        doubt=pl.col("score").var(ddof=0).over("sample_id").round(9),  # whatever order they were added up in
+    )
+    found = one.pairs.join(varied, on="chosen_id", maintain_order="left")
+    ranked = found.with_columns(draw=hashed("chosen_id", "rejected_id", before=[seed]))
+    taken = ranked.join(first_of(ranked, share), on="chosen_id", how="semi", maintain_order="left")
+    order = ranked.select("doubt", "draw", "chosen_id", "rejected_id")
+    return Ranked(one.sft, taken.select("chosen_id", "rejected_id"), order, share)
+
+
+def _needs_share(share: float) -> None:
+    if not 0 < share <= 1:
+        raise ValueError(f"share is {share}; expected above 0, to 1")
 
 
 def _sided(candidates: pl.DataFrame) -> pl.DataFrame:

@@ -1,4 +1,4 @@
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import polars as pl
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from pipelines.scored import table_of
 from pipelines.select import Selection, best_and_worst
-from pipelines.strategies import best_and_random, delta, length_controlled, most_disputed, within_margin
+from pipelines.strategies import best_and_random, delta, length_controlled, most_disputed, most_learnable, within_margin
 from schemas.tables import CANDIDATES, COMPARISONS, SCORES
 
 Strategy = Callable[[pl.DataFrame], Selection]
@@ -19,6 +19,7 @@ STRATEGIES: dict[str, Strategy] = {
     "length-controlled": partial(length_controlled, rho=0.25, minimum=0.5, margin=0.25),
     "delta": partial(delta, strong="m", weak="n", pairs=2),
     "most disputed": partial(most_disputed, share=0.5),
+    "most learnable": partial(most_learnable, share=0.5, minimum=0.5, margin=0.25),
 }
 CAPS = {"best and random": 2, "within margin": 3, "delta": 2}
 ROW = st.tuples(
@@ -32,7 +33,7 @@ ROWS = st.lists(ROW, max_size=16)
 every = pytest.mark.parametrize("strategy", STRATEGIES.values(), ids=STRATEGIES)
 
 
-def candidates(rows: list[tuple[str, str, float | None, str, float | None]]) -> pl.DataFrame:
+def candidates(rows: Sequence[tuple[str, str, float | None, str, float | None]]) -> pl.DataFrame:
     """Give candidates of sample, text, score, model and spread."""
     nothing = [pl.DataFrame(schema=one) for one in (CANDIDATES, SCORES, COMPARISONS)]
     schema = table_of(nothing[0], nothing[1], nothing[2]).schema
@@ -143,17 +144,34 @@ def test_the_prompts_on_which_the_judges_disagree_most_are_taken() -> None:
     assert most_disputed(table, share=1).pairs.rows() == [("c0", "c1"), ("c2", "c3")]
 
 
+def test_the_prompts_that_are_right_about_half_the_time_are_taken() -> None:
+    passes = {"always": "11111111", "mostly": "11111110", "half": "11110000", "seldom": "10000000", "never": "00000000"}
+    rows = [
+        (name, f"{at} {said}", float(said), "m", None) for name, told in passes.items() for at, said in enumerate(told)
+    ]
+    table = candidates(rows)
+    taken = {
+        share: {chosen["sample_id"] for chosen, _ in sides(table, most_learnable(table, share=share))}
+        for share in (0.3, 1)
+    }
+    assert taken == {0.3: {"half"}, 1: {"mostly", "half", "seldom"}}
+    assert most_learnable(table, share=0.3).sft.equals(best_and_worst(table).sft)
+
+
+@pytest.mark.parametrize("strategy", [most_disputed, most_learnable])
 @given(rows=ROWS, shares=st.tuples(st.floats(0.1, 1), st.floats(0.1, 1)))
 def test_a_greater_share_takes_every_pair_of_a_smaller_one(
-    rows: list[tuple[str, str, float | None, str, float | None]], shares: tuple[float, float]
+    strategy: Callable[..., Selection],
+    rows: list[tuple[str, str, float | None, str, float | None]],
+    shares: tuple[float, float],
 ) -> None:
-    small, great = (set(most_disputed(candidates(rows), share=share).pairs.rows()) for share in sorted(shares))
+    small, great = (set(strategy(candidates(rows), share=share, margin=0.25).pairs.rows()) for share in sorted(shares))
     assert small <= great
 
 
 def test_on_policy_leaves_out_the_datas_own_replies_in_every_strategy() -> None:
     table = candidates([("p", "a", 1.0, "source", 0.5), ("p", "bb", 0.5, "m", 0.5), ("p", "ccc", 0.0, "m", 0.5)])
-    for strategy in (best_and_random, within_margin, length_controlled, most_disputed):
+    for strategy in (best_and_random, within_margin, length_controlled, most_disputed, most_learnable):
         picked = partial(strategy, minimum=0.5, margin=0.25, on_policy=True)(table)
         assert picked.pairs.rows() == [("c1", "c2")]
         assert picked.sft["id"].to_list() == ["c1"]
@@ -168,6 +186,7 @@ def test_a_setting_that_could_pick_nothing_or_contradict_itself_is_refused() -> 
         (partial(length_controlled, rho=0.5), "rho is 0.5"),
         (partial(delta, strong="m", weak="m"), "both 'm'"),
         (partial(most_disputed, share=0.0), "share is 0.0"),
+        (partial(most_learnable, share=1.5), "share is 1.5"),
         (partial(most_disputed, replies=0), "replies is 0"),
     ]
     for strategy, told in refused:
