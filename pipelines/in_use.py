@@ -6,7 +6,7 @@ A lock is the system's own on an open file: a killed process holds none.
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 
 from schemas.errors import GristmillError
@@ -22,6 +22,14 @@ def in_use(out: Path) -> Iterator[None]:
 
 
 @contextmanager
+def reading(run: Path) -> Iterator[None]:
+    """Hold the folder of runs that the folder `run` lies in, as `in_use` does; a run that was moved lies in none."""
+    homes = [one for one in run.resolve().parents if (one / LOCK).is_file()]
+    with in_use(homes[0]) if homes else nullcontext():
+        yield
+
+
+@contextmanager
 def alone(out: Path) -> Iterator[None]:
     """Hold the folder of runs without others. Raises `GristmillError` where a run is going on or a page is served."""
     with ExitStack() as held:
@@ -29,8 +37,8 @@ def alone(out: Path) -> Iterator[None]:
             held.enter_context(_locked(out / LOCK, fcntl.LOCK_EX | fcntl.LOCK_NB))
         except BlockingIOError as error:
             raise GristmillError(
-                f"{out} is in use: a run is going on, or a review page or a worker is served from it. What it holds "
-                "would be written again: wait until it has ended, and call this again"
+                f"{out} is in use: a run is going on, a dataset is being published, or a review page or a worker is "
+                "served from it. What it holds would be written again: wait until it has ended, and call this again"
             ) from error
         yield
 

@@ -15,6 +15,7 @@ from pipelines.checking import check_dataset
 from pipelines.closing import visible
 from pipelines.configs import files_of, staged
 from pipelines.croissant import croissant
+from pipelines.in_use import reading
 from pipelines.licences import Licence, derived
 from pipelines.lock import lock
 from pipelines.scan import scanned_text
@@ -51,41 +52,42 @@ def publish(
         raise PublishError(f"{version!r} is no version: expected v1.0, v1.1, v2.0 and the like")
     target = target_of(to, public=public, pr=pr)
     folder = folder.resolve()
-    stored = staged(folder, leave_out=leave_out)
-    checked = _checked(folder, stored, despite)
-    _refuse_private(stored, despite)
-    despite = despite if checked["errors"] or stored.facts["found"] else None
-    terms = licence or derived([tuple(one[1:]) for one in stored.facts["licences"]])
-    summary = _summary(folder)
-    hashes = {path: sha256(file) for path, file in files_of(stored).items()}
-    content = content_id(hashes, list(terms.ids), terms.why, despite, summary["version"], summary["judges"])
-    state = target.state()
-    before = _before(folder, target, state, content, version)
-    if before is not None:
-        return _recorded(folder, target, before | {"content": content})
-    named = _free(version or next_version(state), target, state)
-    told = Told(
-        name=target.title,
-        version=named,
-        load=target.load(named, next(iter(stored.facts["rows"]))),
-        summary=summary,
-        rows=stored.facts["rows"],
-        licence=terms,
-        licences=stored.facts["licences"],
-        languages=_languages(folder, stored),
-        checked=checked,
-        found=stored.facts["found"],
-        left_out=stored.facts["left_out"],
-        leaked=stored.facts["leaked"],
-        despite=despite,
-        versions=state.versions,
-    )
-    documents = _documents(folder, stored, told, target, hashes)
-    _refuse_private_documents(documents)
-    one = {"content": content, "run": summary["version"], "rows": told.rows, "documents": sorted(documents)}
-    pointer = pointer_of({**state.versions, named: one})
-    done = target.put(named, {**files_of(stored), **documents}, pointer, state)
-    return _recorded(folder, target, {"done": "proposed" if pr else "published", "version": named, **done, **one})
+    with reading(folder):
+        stored = staged(folder, leave_out=leave_out)
+        checked = _checked(folder, stored, despite)
+        _refuse_private(stored, despite)
+        despite = despite if checked["errors"] or stored.facts["found"] else None
+        terms = licence or derived([tuple(one[1:]) for one in stored.facts["licences"]])
+        summary = _summary(folder)
+        hashes = {path: sha256(file) for path, file in files_of(stored).items()}
+        content = content_id(hashes, list(terms.ids), terms.why, despite, summary["version"], summary["judges"])
+        state = target.state()
+        before = _before(folder, target, state, content, version)
+        if before is not None:
+            return _recorded(folder, target, before | {"content": content})
+        named = _free(version or next_version(state), target, state)
+        told = Told(
+            name=target.title,
+            version=named,
+            load=target.load(named, next(iter(stored.facts["rows"]))),
+            summary=summary,
+            rows=stored.facts["rows"],
+            licence=terms,
+            licences=stored.facts["licences"],
+            languages=_languages(folder, stored),
+            checked=checked,
+            found=stored.facts["found"],
+            left_out=stored.facts["left_out"],
+            leaked=stored.facts["leaked"],
+            despite=despite,
+            versions=state.versions,
+        )
+        documents = _documents(folder, stored, told, target, hashes)
+        _refuse_private_documents(documents)
+        one = {"content": content, "run": summary["version"], "rows": told.rows, "documents": sorted(documents)}
+        pointer = pointer_of({**state.versions, named: one})
+        done = target.put(named, {**files_of(stored), **documents}, pointer, state)
+        return _recorded(folder, target, {"done": "proposed" if pr else "published", "version": named, **done, **one})
 
 
 def unpublish(to: str, version: str, reason: str) -> dict[str, Any]:

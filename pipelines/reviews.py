@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from cyclopts import App, Parameter, validators
 
 from pipelines.finished import run_named
-from pipelines.in_use import in_use
+from pipelines.in_use import reading
 
 app = App(name="review", help="Read what a run made on a page of this machine, blind, and judge it by keys.")
 Out = Annotated[Path, Parameter(help="The folder that the runs are kept in.")]
@@ -45,7 +45,7 @@ def read(
     # Where a shell has started it in the background, it has interrupts ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     folder = run_named(run, out)
-    with in_use(folder.parent.parent):
+    with reading(folder):
         review = Review(folder, seed=seed, people=people, order=order)
         say(f"verdicts: {review.verdicts.file}")
         serve(review, port=port, person=person and name_of(person), say=say)
@@ -86,7 +86,7 @@ def take(
     from pipelines.review.reading import Review
 
     folder = run_named(run, out)
-    with in_use(folder.parent.parent):
+    with reading(folder):
         review = Review(folder)
         if file.suffix == ".csv":
             added, known, strange = labels.take(review, deck, file)
