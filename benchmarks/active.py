@@ -7,7 +7,6 @@ fewer each is read more often. In the folder of `benchmarks.prove` what that has
 
 import sys
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
@@ -23,10 +22,10 @@ from pipelines.select import Ranked, best_and_worst, first_of, hashed
 ACTIVE, CHANCE = "active", "by chance"
 
 
-def by_chance(candidates: pl.DataFrame, *, share: float, seed: int = 0, **arguments: Any) -> Ranked:
+def by_chance(candidates: pl.DataFrame, *, share: float, replies: int = 1, on_policy: bool = False) -> Ranked:
     """Take the best and the worst of a `share` of the prompts, drawn by chance."""
-    one = best_and_worst(candidates, **arguments)
-    ranked = one.pairs.with_columns(doubt=pl.lit(0.0), draw=hashed("chosen_id", "rejected_id", before=[seed]))
+    one = best_and_worst(candidates, replies=replies, on_policy=on_policy)
+    ranked = one.pairs.with_columns(doubt=pl.lit(0.0), draw=hashed("chosen_id", "rejected_id", before=["by chance"]))
     return Ranked(one.sft, first_of(ranked, share).select("chosen_id", "rejected_id"), ranked, share)
 
 
