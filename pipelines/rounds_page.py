@@ -11,8 +11,10 @@ from pipelines import charts, page
 from pipelines.closing import aligned, number, percent, points, share, visible
 from pipelines.page import Block, note, table, words
 from pipelines.store import write_bytes
+from pipelines.train import DATASET
 
 Summary = dict[str, Any]
+WHAT = {"sft": "rows", "preferences": "pairs"}
 LOST = 0.01  # of pass@k, below the first policy's: told as lost diversity
 
 
@@ -50,7 +52,7 @@ def rows(loop: Summary) -> list[list[str]]:
             number(_rounded(one.get("reward"))) if one["round"] else "",
             percent(one.get("solved")) if one["round"] else "",
             percent(one.get("agreement")) if one.get("agreement") is not None else "",
-            ", ".join(_learned(told) for told in one.get("passes", ())),
+            ", ".join(_learned(told, several=len(one["passes"]) > 1) for told in one.get("passes", ())),
             _stale(one.get("stale")),
             number(_rounded(one["held_out"]["characters"])),
             percent(one["held_out"]["distinct"]),
@@ -69,10 +71,13 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 3)
 
 
-def _learned(told: Summary) -> str:
-    bound = "" if told["threshold"] is None else f" from {number(told['threshold'])}"
-    rows = " and ".join(f"{number(told[name])} {what}" for name, what in (("sft", "rows"), ("preferences", "pairs")))
-    return f"{rows}{bound}"
+def _learned(told: Summary, *, several: bool) -> str:
+    """Say what a pass learned, and where there are several from which score on."""
+    kinds = dict.fromkeys(DATASET[method] for method in told["jobs"])
+    rows = " and ".join(f"{number(told[kind])} {WHAT[kind]}" for kind in kinds if kind in WHAT) or ", ".join(
+        told["jobs"]
+    )
+    return rows if told["threshold"] is None or not several else f"{rows} from {number(told['threshold'])}"
 
 
 def _stale(told: Summary | None) -> str:
