@@ -58,7 +58,7 @@ def agreement(comparisons: pl.DataFrame, verified_scores: pl.DataFrame) -> float
 
 
 def held_out_figures(first: Stored, evaluated: Stored, sizes: Sequence[int]) -> dict[str, Any]:
-    """Tell pass@k with the paired rise of pass@1 over the first policy, and length and diversity of the answers."""
+    """Tell pass@k, the paired rise of pass@1 over the first policy, and the answers' length and diversity."""
     answers = read_table(evaluated, "candidates", CANDIDATES).drop_nulls("text")
     passes = {str(k): list(task_passes(evaluated, k).values()) for k in sizes}
     return {
@@ -67,6 +67,7 @@ def held_out_figures(first: Stored, evaluated: Stored, sizes: Sequence[int]) -> 
         "tasks": evaluated.facts["tasks"],
         "unscored": evaluated.facts["unscored"],
         "rise": difference(first, evaluated),
+        "evaluation": evaluated.key,
         "characters": answers["text"].str.len_chars().mean(),
         "distinct": distinct(answers),
     }
