@@ -1,4 +1,4 @@
-"""The databases that the ledger's tests run on."""
+"""The databases that the ledger's tests run on, and an empty ledger in each."""
 
 import os
 import pwd
@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sql
 
-from generators.ledger import TABLES
+from generators.ledger import TABLES, Ledger, open_ledger
 
 USER = "postgres"  # PostgreSQL does not run as root; Debian's package makes this user
 
@@ -61,3 +61,11 @@ def where(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     TABLES.drop_all(engine)
     engine.dispose()
     return url
+
+
+@pytest.fixture
+def ledger(where: str) -> Iterator[Ledger]:
+    """Give an empty ledger, in both databases."""
+    ledger = open_ledger(where)
+    yield ledger
+    ledger.close()
