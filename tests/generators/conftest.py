@@ -1,4 +1,4 @@
-"""The databases that the ledger's tests run on, and an empty ledger in each."""
+"""The databases that the ledger's tests run on, an empty ledger in each, and a long path for temporary files."""
 
 import os
 import pwd
@@ -69,3 +69,11 @@ def ledger(where: str) -> Iterator[Ledger]:
     ledger = open_ledger(where)
     yield ledger
     ledger.close()
+
+
+@pytest.fixture
+def _temporary_files_go_to_a_long_path_of_the_test(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / ("long" * 20)  # as batch systems give it: a socket's path there would be too long
+    folder.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    monkeypatch.setenv("TMPDIR", str(folder))
