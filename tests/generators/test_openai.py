@@ -1,76 +1,16 @@
 """What becomes of a server's failures; that answers are right is tested with the real server, in test_vllm.py."""
 
-import json
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 
 from generators.openai import server
-from schemas.engines import Engine, Reply, Request, Sampling
+from schemas.engines import Request, Sampling
 from schemas.errors import EngineError
-
-Answer = tuple[int, dict[str, str], Any]  # status, headers, JSON body
-Script = Callable[[int, dict[str, Any]], Answer]  # from the number of the request, from 0, and its body
-
-
-def completion(*texts: str | None, finish_reason: str = "stop") -> dict[str, Any]:
-    choices = [
-        {"index": index, "finish_reason": finish_reason, "message": {"role": "assistant", "content": text}}
-        for index, text in enumerate(texts)
-    ]
-    return {"id": "x", "object": "chat.completion", "created": 0, "model": "m", "choices": choices}
-
-
-@contextmanager
-def serving(script: Script, port: int = 0) -> Iterator[str]:
-    """A server on this machine, at `port` or a free one, that answers chats as `script` says; gives its address."""
-    asked: list[float] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.reply(404, {}, {})  # it doesn't list its models
-
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            asked.append(time.monotonic())
-            self.reply(*script(len(asked) - 1, {**body, "authorization": self.headers["Authorization"]}))
-
-        def reply(self, status: int, headers: dict[str, str], body: Any) -> None:
-            data = json.dumps(body).encode()
-            self.send_response(status)
-            for name, value in {**headers, "Content-Length": str(len(data))}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(data)
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    class Server(ThreadingHTTPServer):
-        def handle_error(self, *_: Any) -> None:
-            """Say nothing: a client that went away is part of the test."""
-
-    with Server(("127.0.0.1", port), Handler) as httpd:
-        thread = threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        yield f"http://127.0.0.1:{httpd.server_port}/v1"
-        httpd.shutdown()
-        thread.join()
-
-
-def replies(engine: Engine, *prompts: str, sampling: Sampling = Sampling()) -> dict[str, Reply]:  # noqa: B008 - frozen
-    requests = {
-        Request([{"role": "user", "content": prompt}], sampling, engine.model, engine.revision).key: prompt
-        for prompt in prompts
-    }
-    asked = [Request([{"role": "user", "content": p}], sampling, engine.model, engine.revision) for p in prompts]
-    return {requests[reply.key]: reply for reply in engine(asked)}
+from tests.generators.scripted import Answer, completion, replies, serving
 
 
 def test_a_busy_server_is_asked_again_when_it_says() -> None:
@@ -152,39 +92,6 @@ def test_a_hanging_server_is_an_error_after_the_timeout() -> None:
     assert "of 0.2 s" in (reply.error or "")
 
 
-def test_answers_come_as_they_are_ready_and_never_more_at_once_than_allowed() -> None:
-    running: list[str] = []
-    most: list[int] = []
-
-    def script(_: int, body: dict[str, Any]) -> Answer:
-        prompt = body["messages"][-1]["content"]
-        running.append(prompt)
-        most.append(len(running))
-        time.sleep(0.6 if prompt == "slow" else 0.05)
-        running.remove(prompt)
-        return 200, {}, completion(prompt)
-
-    with serving(script) as url:
-        found = replies(server(url=url, model="m", concurrency=3), "slow", *"abcdefgh")
-    assert list(found)[-1] == "slow"
-    assert max(most) == 3
-
-
-def test_each_request_has_its_own_seed_and_the_key_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    seeds: set[int] = set()
-    keys: set[str] = set()
-
-    def script(_: int, body: dict[str, Any]) -> Answer:
-        seeds.add(body["seed"])
-        keys.add(body["authorization"])
-        return 200, {}, completion("a")
-
-    monkeypatch.setenv("MY_KEY", "s3cret")
-    with serving(script) as url:
-        replies(server(url=url, model="m", api_key_variable="MY_KEY"), "a", "b")
-    assert (len(seeds), keys) == (2, {"Bearer s3cret"})
-
-
 def test_a_closed_port_is_told_at_the_start_with_the_address() -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -263,111 +170,3 @@ def test_a_server_that_dies_and_comes_back_is_waited_for() -> None:
     timer.join()
     again.__exit__(None, None, None)
     assert sorted(reply.text or "" for reply in found) == list("abcdef")
-
-
-def test_of_two_servers_the_faster_gets_more_and_a_dead_one_costs_no_answer() -> None:
-    counts = {"fast": 0, "slow": 0}
-
-    def paced(name: str, seconds: float) -> Script:
-        def script(_: int, body: dict[str, Any]) -> Answer:
-            counts[name] += 1
-            time.sleep(seconds)
-            return 200, {"Connection": "close"}, completion(body["messages"][0]["content"])
-
-        return script
-
-    prompts = [f"{at}" for at in range(120)]
-    requests = [Request([{"role": "user", "content": prompt}], Sampling(), "m", "") for prompt in prompts]
-    with serving(paced("fast", 0.01)) as fast:
-        with serving(paced("slow", 0.2)) as slow:
-            answers = server(urls=(fast, slow), model="m", concurrency=4)(requests)
-            found = [next(answers) for _ in range(80)]
-            spread = dict(counts)
-        found += answers  # the slow one is gone
-    assert sorted(reply.text or "" for reply in found) == sorted(prompts)
-    assert spread["fast"] > 2 * spread["slow"] > 0
-
-
-def test_one_address_or_several_must_be_given() -> None:
-    for both in ({}, {"url": "http://127.0.0.1:1/v1", "urls": ("http://127.0.0.1:2/v1",)}):
-        with pytest.raises(ValueError, match="either `url` or `urls`"):
-            server(model="m", **both)  # type: ignore[arg-type]
-
-
-def test_requests_are_spread_over_the_minute() -> None:
-    times: list[float] = []
-
-    def script(*_: Any) -> Answer:
-        times.append(time.monotonic())
-        return 200, {}, completion("a")
-
-    with serving(script) as url:
-        replies(server(url=url, model="m", requests_per_minute=600), *"abcde")
-    assert max(times) - min(times) >= 0.35  # four gaps of a tenth of a second, one reply's delay aside
-
-
-def test_tokens_are_spread_over_the_minute_as_the_server_counts_them() -> None:
-    times: list[float] = []
-
-    def script(*_: Any) -> Answer:
-        times.append(time.monotonic())
-        return 200, {}, completion("a") | {"usage": {"prompt_tokens": 1, "completion_tokens": 9, "total_tokens": 10}}
-
-    with serving(script) as url:  # an answer of 1000 tokens is reserved, and given back
-        start = time.monotonic()
-        one_by_one = server(url=url, model="m", tokens_per_minute=6000, concurrency=1)
-        replies(one_by_one, *"abcd", sampling=Sampling(max_tokens=1000))
-    assert 0.25 <= max(times) - start < 30  # 40 s if nothing were given back
-
-
-def test_what_is_asked_of_the_server_is_what_the_sampling_says() -> None:
-    bodies: list[dict[str, Any]] = []
-
-    def script(_: int, body: dict[str, Any]) -> Answer:
-        bodies.append(body)
-        return 200, {}, completion('{"ok": true}')
-
-    schema = '{"type": "object"}'
-    with serving(script) as url:
-        replies(server(url=url, model="m"), "a", sampling=Sampling(schema=schema, top_k=5, min_p=0.1))
-        replies(server(url=url, model="m"), "a")
-    assert bodies[0]["response_format"]["json_schema"]["schema"] == {"type": "object"}
-    assert (bodies[0]["top_k"], bodies[0]["min_p"]) == (5, 0.1)
-    assert not bodies[1].keys() & {"response_format", "top_k", "min_p", "structured_outputs", "logprobs"}
-
-
-@pytest.mark.parametrize(
-    ("sampling", "text", "error"),
-    [
-        (Sampling(choices=("A", "B")), "A.", "none of the choices"),
-        (Sampling(schema='{"type": "object"}'), "{ok", "is no JSON"),
-    ],
-)
-def test_a_server_that_ignores_what_the_answer_must_be_is_an_error(sampling: Sampling, text: str, error: str) -> None:
-    with serving(lambda *_: (200, {}, completion(text))) as url:
-        reply = replies(server(url=url, model="m"), "a", sampling=sampling)["a"]
-    assert reply.text is None
-    assert error in (reply.error or "")
-
-
-def test_the_choices_log_probabilities_are_read_from_the_first_token() -> None:
-    top = [{"token": "A", "logprob": -1.0}, {"token": " B", "logprob": -2.0}, {"token": "The", "logprob": -0.6}]
-    told = completion("A")
-    told["choices"][0]["logprobs"] = {"content": [{"token": "A", "logprob": -1.0, "top_logprobs": top}]}
-    with serving(lambda *_: (200, {}, told)) as url:
-        sampling = Sampling(choices=("A", "B", "C"), choice_logprobs=True)
-        reply = replies(server(url=url, model="m"), "a", sampling=sampling)["a"]
-    assert reply.choice_logprobs == {
-        "A": pytest.approx(-0.3133, abs=1e-4),
-        "B": pytest.approx(-1.3133, abs=1e-4),
-        "C": None,
-    }
-    assert reply.logprob is None  # it was not asked for
-
-
-def test_a_chat_api_says_that_it_writes_no_users_turn() -> None:
-    with serving(lambda *_: (200, {}, completion("4"))) as url:
-        engine = server(url=url, model="m")
-        (reply,) = engine([Request([], Sampling(), engine.model, engine.revision, writes="user")])
-    assert reply.text is None
-    assert "can't let the model write a user's turn" in (reply.error or "")
