@@ -1,14 +1,11 @@
 """How the tests of rules make rows and measure them."""
 
-from collections.abc import Callable
-
 import polars as pl
 import pytest
 
 from schemas.rules import Rule
 from schemas.tables import SAMPLES
-
-Measured = Callable[..., float | None]
+from tests.filters.measuring import Column, Measured
 
 
 def samples(*pairs: tuple[str, str | None]) -> pl.DataFrame:
@@ -43,7 +40,7 @@ def measured() -> Measured:
 
 
 @pytest.fixture(scope="session")
-def column() -> Callable[..., list[float | None]]:
+def column() -> Column:
     """A function that gives a rule's values of several rows, told by prompt and reply."""
 
     def several(rule: Rule, *pairs: tuple[str, str | None]) -> list[float | None]:

@@ -2,7 +2,6 @@
 
 import json
 import os
-from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
@@ -15,8 +14,8 @@ from filters import private
 from filters.redaction import REDACTED, redact
 from schemas.rules import Rule
 from schemas.tables import SAMPLES
+from tests.filters.measuring import Measured
 
-Measured = Callable[..., float | None]
 KEY = "AKIA" + "Q7" * 8
 HELD = {  # one of each kind, made up
     "email": "ann.lee+x@mail.somewhere.co.uk",
