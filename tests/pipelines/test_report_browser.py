@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from pipelines import report
-from tests.pipelines.test_report import all_of, made
+from tests.pipelines.reported import all_of, made
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 CALL = "fetch('HOST/hit')"
