@@ -1,6 +1,6 @@
-"""A selection to train on, as the stage before leaves it."""
+"""A selection to train on, as the stage before leaves it, and runs and a hub to publish them to."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ from pipelines.select import Selection
 from pipelines.store import Stored
 from pipelines.training_layouts import Datasets
 from schemas.tables import CANDIDATES, COMPARISONS, SAMPLES, SCORES
+from tests.pipelines.hub_stub import Hub, served
+from tests.pipelines.publishing import ROWS, copied, made, settings
 
 
 def selection(folder: Path, count: int, *, system: str | None = None) -> Stored:
@@ -61,3 +63,40 @@ def selected(tmp_path_factory: pytest.TempPathFactory) -> Stored:
 def make_selection() -> Callable[..., Stored]:
     """Give the function that makes a selection."""
     return selection
+
+
+@pytest.fixture(scope="session")
+def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run; nothing may change it."""
+    return made(tmp_path_factory.mktemp("first"))
+
+
+@pytest.fixture(scope="session")
+def second(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of the same recipe over more rows; nothing may change it."""
+    return made(tmp_path_factory.mktemp("second"), rows=ROWS + 20)
+
+
+@pytest.fixture
+def run(first: Path, tmp_path: Path) -> Path:
+    """A run to publish."""
+    return copied(first, tmp_path / "one")
+
+
+@pytest.fixture
+def later(second: Path, tmp_path: Path) -> Path:
+    """A run to publish after it."""
+    return copied(second, tmp_path / "two")
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """A hub that publishing goes to."""
+    from huggingface_hub import constants
+
+    with served() as one:
+        for key, value in settings(one, tmp_path).items():
+            monkeypatch.setenv(key, value)
+        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+        yield one
