@@ -11,7 +11,7 @@ def request(prompt: str, sample: int = 0) -> Request:
 
 
 @dataclass
-class _Echo:
+class Echo:
     """Answers with the prompt and the sample's number, in the reverse order; counts what it was asked."""
 
     model: str = "echo"
@@ -28,7 +28,7 @@ class _Echo:
 
 
 @dataclass
-class _Broken(_Echo):
+class Broken(Echo):
     """Answers as `how` has it."""
 
     how: Callable[[list[Request]], Iterator[Reply]] = iter  # type: ignore[assignment]
@@ -38,7 +38,7 @@ class _Broken(_Echo):
 
 
 @dataclass
-class _Streaming(_Echo):
+class Streaming(Echo):
     """Answers as `how` has it, and takes the requests as that does."""
 
     how: Callable[[Iterable[Request]], Iterator[Reply]] = iter  # type: ignore[assignment]

@@ -15,15 +15,15 @@ from generators.asking import ask
 from generators.ledger import ANSWERS, Ledger, open_ledger
 from schemas.engines import Reply, Request
 from schemas.errors import EngineError, StoreError
-from tests.generators.echo import _Broken, _Echo, request
+from tests.generators.echo import Broken, Echo, request
 
 ROOT = Path(__file__).parent.parent.parent
 
 
 def test_the_ledger_is_found_by_another_process_and_by_one_of_another_recipe(where: str) -> None:
     first, other = open_ledger(where, recipe="one"), open_ledger(where, recipe="two")
-    ask([request("a"), request("b")], _Echo(), first)
-    found = ask([request("b"), request("c")], _Echo(), other)
+    ask([request("a"), request("b")], Echo(), first)
+    found = ask([request("b"), request("c")], Echo(), other)
     assert (found.from_ledger, found.asked) == (1, 1)
     first.close()
     other.close()
@@ -39,7 +39,7 @@ def test_answers_kept_before_uses_were_recorded_are_found(tmp_path: Path) -> Non
         connection.execute(ANSWERS.insert(), row | {"key": request("a").key, "reply": reply})
     old.dispose()
     ledger = open_ledger(tmp_path / "ledger.db")
-    assert ask([request("a")], _Echo(), ledger).replies[0].text == "old"
+    assert ask([request("a")], Echo(), ledger).replies[0].text == "old"
     ledger.close()
 
 
@@ -48,27 +48,27 @@ def test_a_ledger_that_can_no_longer_be_written_stops_the_run(tmp_path: Path) ->
     with ledger.engine.begin() as connection:
         connection.execute(sql.text("DROP TABLE uses"))
     with pytest.raises(StoreError, match=r"the ledger can't be written: .*no such table"):
-        ask([request(str(number)) for number in range(50)], _Echo(), ledger)
+        ask([request(str(number)) for number in range(50)], Echo(), ledger)
     ledger.close()
 
 
 def test_what_was_answered_before_the_engine_died_is_kept(ledger: Ledger) -> None:
     def die(requests: list[Request]) -> Iterator[Reply]:
-        yield from _Echo()(requests[:3])
+        yield from Echo()(requests[:3])
         raise EngineError("the machine is gone")
 
     requests = [request(str(number)) for number in range(5)]
     with pytest.raises(EngineError, match="the machine is gone"):
-        ask(requests, _Broken(how=die), ledger)
-    asked = ask(requests, _Echo(), ledger)
+        ask(requests, Broken(how=die), ledger)
+    asked = ask(requests, Echo(), ledger)
     assert (asked.asked, asked.from_ledger) == (2, 3)
 
 
 def test_ten_thousand_answers_are_found_in_well_under_two_seconds(ledger: Ledger) -> None:
     requests = [request(str(number)) for number in range(10_000)]
-    ask(requests, _Echo(), ledger)
+    ask(requests, Echo(), ledger)
     start = time.process_time()
-    assert ask(requests, _Echo(), ledger).from_ledger == 10_000
+    assert ask(requests, Echo(), ledger).from_ledger == 10_000
     assert time.process_time() - start < 2
 
 
@@ -125,5 +125,5 @@ def test_a_killed_process_loses_only_what_was_in_flight(tmp_path: Path, burst: i
         process.send_signal(signal.SIGKILL)
         answered = int((process.stdout.read().splitlines() or [b"100"])[-1])
     requests = [request(str(number)) for number in range(100_000)]
-    kept = ask(requests[: answered + 2 * burst], _Echo(), open_ledger(where)).from_ledger
+    kept = ask(requests[: answered + 2 * burst], Echo(), open_ledger(where)).from_ledger
     assert answered <= kept <= answered + burst
