@@ -19,12 +19,13 @@ class Echo:
     asked: list[Request] = field(default_factory=list)
 
     def __call__(self, requests: Iterable[Request], /) -> Iterator[Reply]:
+        """Answer, the last request first."""
         for one in reversed(list(requests)):
             self.asked.append(one)
             yield Reply(one.key, f"{one.chat[-1]['content']} {one.sample}", "stop", 1, 2, -0.5)
 
     def close(self) -> None:
-        pass
+        """Hold nothing, so that there is nothing to free."""
 
 
 @dataclass
@@ -34,6 +35,7 @@ class Broken(Echo):
     how: Callable[[list[Request]], Iterator[Reply]] = iter  # type: ignore[assignment]
 
     def __call__(self, requests: Iterable[Request], /) -> Iterator[Reply]:
+        """Answer as `how` does all of the requests."""
         return self.how(list(requests))
 
 
@@ -44,4 +46,5 @@ class Streaming(Echo):
     how: Callable[[Iterable[Request]], Iterator[Reply]] = iter  # type: ignore[assignment]
 
     def __call__(self, requests: Iterable[Request], /) -> Iterator[Reply]:
+        """Answer as `how` does the requests that it takes."""
         return self.how(requests)
