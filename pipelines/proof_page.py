@@ -13,11 +13,19 @@ from pipelines.page import Block, code, note, table, words
 from pipelines.store import write_bytes
 
 Proof = dict[str, Any]
+ONE_SEED = (
+    "one seed alone: these intervals are over the tasks, and leave out how far two trainings on like data are apart by "
+    "chance, which can be as much; --seeds with three or more tells"
+)
 
 
 def lines(proof: Proof) -> list[str]:
-    """Give a line for each arm: what its part of the recipe does, in points of pass@1, or that nothing was measured."""
-    return [_line(name, arm) for name, arm in proof["arms"].items()]
+    """Give a line for each arm: what its part of the recipe does, in points of pass@1, or that nothing was measured.
+
+    Of one seed a last line says what its intervals leave out.
+    """
+    told = [_line(name, arm) for name, arm in proof["arms"].items()]
+    return told if len(proof["seeds"]) > 1 else [*told, ONE_SEED]
 
 
 def _line(name: str, arm: Proof) -> str:
@@ -88,9 +96,9 @@ def terminal(proof: Proof) -> str:
 def _how(proof: Proof) -> str:
     tasks = next(iter(proof["arms"].values()))["pass"]["1"]["tasks"]
     read = ", ".join(f"{number(job['tokens'])} tokens of {job['method']}" for job in proof["tokens"])
-    seeds = ", ".join(map(str, proof["seeds"]))
+    seeds = ("s " if len(proof["seeds"]) > 1 else " ") + ", ".join(map(str, proof["seeds"]))
     return (
-        f"each arm trains the same model on at most {read}, with the seeds {seeds}; "
+        f"each arm trains the same model on at most {read}, with the seed{seeds}; "
         f"{number(proof['samples'])} answers to each of {number(tasks)} held-out tasks"
     )
 

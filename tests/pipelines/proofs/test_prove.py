@@ -76,6 +76,12 @@ def test_the_ablation_says_in_words_what_each_part_does(workshop: "Workshop") ->
     assert any(line.startswith("the judge judges.math:final_answer: +") for line in told)
 
 
+def test_of_one_seed_it_is_said_what_its_intervals_leave_out(workshop: "Workshop") -> None:
+    one, several = (proof_page.lines(proven(workshop, seeds=seeds)) for seeds in ([1], [1, 2]))
+    assert one[-1].startswith("one seed alone: these intervals are over the tasks")
+    assert len(several) == len(one) - 1
+
+
 def test_an_arm_with_half_the_prompts_reads_as_many_tokens_as_the_whole(workshop: "Workshop") -> None:
     told = proven(workshop, "[prove]\nseeds = [1]\n[prove.arms.half]\nshare = 0.5\n")
     jobs = {name: arm["jobs"][0] for name, arm in told["arms"].items()}
