@@ -24,7 +24,7 @@ demo: setup
 	./mill run recipes/demo.toml
 
 test: setup
-	.venv/bin/python -m pytest -n 2 --dist loadfile
+	.venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: .venv/.ready
 	.venv/bin/ruff check

@@ -18,6 +18,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # with busy cores more threads ma
 ROOT = Path(__file__).parent.parent
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the files that have a slow test first: none is left for one process alone at the end."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture(scope="session")
 def tiny() -> str:
     """The model that the tests ask; another can be named, for a run on an accelerator say."""
