@@ -10,6 +10,7 @@ from pathlib import Path
 
 import polars as pl
 
+from pipelines.closing import points
 from pipelines.experiments import Arm, Prove
 from pipelines.opened import opened
 from pipelines.progress import lines
@@ -45,9 +46,7 @@ def main(out: Path, share: float) -> None:
     print(terminal(told))
     for pair in told["pairs"]:
         if {pair["above"], pair["below"]} <= {"curated", ACTIVE, CHANCE}:
-            low, high = (100 * bound for bound in pair["interval"])
-            apart = f"{100 * pair['mean']:+.1f} points [{low:.1f}, {high:.1f}]"
-            print(f"{pair['above']} above {pair['below']}: {apart}")
+            print(f"{pair['above']} above {pair['below']}: {points(pair['mean'], pair['interval'])}")
 
 
 if __name__ == "__main__":

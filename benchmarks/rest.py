@@ -14,6 +14,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from judges.best_of_n import curve
+from pipelines.closing import points
 from pipelines.effects import effect, grids
 from pipelines.evaluate import evaluate
 from pipelines.opened import Run, opened
@@ -46,9 +47,8 @@ def told_by_rounds(out: Path, seeds: Sequence[int], progress: Progress) -> bool:
     print(f"all {len(seeds)} seeds: pass@1 by round {', '.join(means.values())}")
     rises = [effect(every[later], every[earlier]) for earlier, later in pairwise(every)]
     for (earlier, later), rise in zip(pairwise(every), rises, strict=True):
-        low, high = (100 * bound for bound in rise.interval)
-        seen = ", ".join(f"{100 * one:+.1f}" for one in rise.by_seed)
-        print(f"round {later} above {earlier}: {100 * rise.mean:+.1f} points [{low:.1f}, {high:.1f}], by seed {seen}")
+        seen = ", ".join(points(one, None) for one in rise.by_seed)
+        print(f"round {later} above {earlier}: {points(rise.mean, rise.interval)}; by seed {seen}")
     return len(whole) == len(by_round) and all(rise.mean > 0 for rise in rises)
 
 

@@ -165,9 +165,7 @@ def most_learnable(
     )
     found = one.pairs.join(varied, on="chosen_id", maintain_order="left")
     ranked = found.with_columns(draw=hashed("chosen_id", "rejected_id", before=[seed]))
-    taken = ranked.join(first_of(ranked, share), on="chosen_id", how="semi", maintain_order="left")
-    order = ranked.select("doubt", "draw", "chosen_id", "rejected_id")
-    return Ranked(one.sft, taken.select("chosen_id", "rejected_id"), order, share)
+    return Ranked(one.sft, first_of(ranked, share).select("chosen_id", "rejected_id"), ranked, share)
 
 
 def _needs_share(share: float) -> None:
