@@ -12,6 +12,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import orjson
+
 from pipelines import layouts
 from pipelines.files.places import Place, fetched, places_of
 from pipelines.files.read import read
@@ -148,7 +150,8 @@ def _first(batches: Iterator[Batch], limit: int) -> Iterator[Batch]:
 def _read_file(file: File, tables: Tables, limit: int | None) -> dict[str, Any]:
     """Read one file, or its first `limit` rows, into the two tables, and tell what was found."""
     source = file.source
-    reading = read(file.place, file.local, source.max_row_mib * MIB, source.header)
+    options: dict[str, Any] = {"limit": source.max_row_mib * MIB, "header": source.header, "field": source.field}
+    reading = read(file.place, file.local, **options)
     mapped = bool({"prompt", "messages"} & source.columns.keys())  # then no layout is needed
     layout, batches = (
         (source.layout, reading.batches) if source.layout or mapped else _recognised(file, reading.batches)
@@ -165,6 +168,7 @@ def _read_file(file: File, tables: Tables, limit: int | None) -> dict[str, Any]:
         "source": file.name,
         "layout": "columns" if mapped else layout,
         "format": reading.format,
+        "read": options,
         "bytes": file.bytes,
         "sha256": file.sha256,
         "rows": rows,
@@ -187,9 +191,18 @@ def _recognised(file: File, batches: Iterator[Batch]) -> tuple[str | None, Itera
         raise InputError(
             f"{file.place}: the layout is not recognised. Found the columns {', '.join(sorted(found[0]))}. "
             f"Known layouts: {layouts.known()}. Or say in the recipe which columns hold what: "
-            'columns = { prompt = "...", reply = "..." }.'
+            'columns = { prompt = "...", reply = "..." }.' + _nested(found[0])
         )
     return layout, itertools.chain(head, batches)
+
+
+def _nested(row: Row) -> str:
+    """Say how the rows are read that a lone object holds in an array."""
+    for name, value in row.items():
+        if isinstance(value, list) and value and all(isinstance(one, dict) for one in value):
+            said = orjson.dumps(name).decode()
+            return f" Or are the rows in {said}, an array of {len(value):,} object(s)? Then say field = {said}."
+    return ""
 
 
 def _read_batch(batch: Batch, layout: str | None, file: File, tables: Tables) -> tuple[int, int]:

@@ -21,7 +21,7 @@ def found(origin: dict[str, Any], known: dict[str, Any] | None) -> dict[str, Any
         return {"state": "the file is not on this machine"}
     if sha256(file) != known["sha256"]:
         return {"state": "the file has changed since it was read"}
-    for batch in read(Place(name, member or None), file).batches:
+    for batch in read(Place(name, member or None), file, **known.get("read", {})).batches:
         at = origin["row"] - batch.row
         if at < len(batch.values):
             offset, raw = batch.locate(at)

@@ -195,6 +195,8 @@ def replied(value: object, column: str) -> str:
     """Give the reply in a column: a text, a turn, or a list that ends with the assistant's."""
     if isinstance(value, str):
         return value
+    if not isinstance(value, (dict, list)):
+        raise LayoutError(f"{column!r} is {shown(value)} ({type(value).__name__}) instead of text or turns")
     turns = chat([value] if isinstance(value, dict) else value, column)
     if turns[-1]["role"] != "assistant" or turns[-1].get("tool_calls"):
         raise LayoutError(f"{column!r} does not end with a text by the assistant")

@@ -10,59 +10,16 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from functools import cache
-from json import JSONDecodeError, JSONDecoder
-from typing import NamedTuple
 
 import orjson
 
 from pipelines.files.rows import RAW_KEPT, Bad, Batch, Gathering, Located, Row, bad, parsed
-from pipelines.files.streams import BreakError
+from pipelines.files.windows import DECODER, Text, as_bytes, decoded
 
 WINDOW = 1 << 20  # characters
-NEAR = 16  # characters before the window's end where an error may come from the cut
 BETWEEN = re.compile(r"[ \t\r\n,]*")
 CONFLICT = re.compile(r"(?:<{7}|={7}|>{7}|\|{7})[^\n]*")
-BRACKET = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]')
 OBJECT = re.compile(r'\{\s*"')
-DECODER = JSONDecoder()
-
-
-class _Text:
-    """The document's text from the next element on: `at` in the window, `offset` in the file."""
-
-    def __init__(self, pieces: Iterator[bytes], offset: int) -> None:
-        self.pieces, self.offset = pieces, offset
-        self.window, self.at = "", 0
-        self.broken: str | None = None
-        self.ended = False
-
-    def fill(self, wanted: int) -> bool:
-        """Read on until `wanted` characters are there or the file ends; tells whether anything came."""
-        got: list[bytes] = []
-        need = wanted - (len(self.window) - self.at)
-        while need > 0 and not self.ended:
-            try:
-                piece = next(self.pieces, None)
-            except BreakError as error:
-                self.broken, piece = str(error), None
-            self.ended = piece is None
-            got.append(piece or b"")
-            need -= len(got[-1])
-        if got:
-            left = _bytes(self.window[self.at :]) + b"".join(got)  # anew, as a character may have been cut in two
-            self.window, self.at = left.decode("utf-8", "surrogateescape"), 0
-        return any(got)
-
-    def take(self, end: int) -> str:
-        """Give the window's text up to `end` and go on behind it."""
-        text = self.window[self.at : end]
-        self.offset += len(text) if text.isascii() else len(_bytes(text))
-        self.at = end
-        return text
-
-
-def _bytes(text: str) -> bytes:
-    return text.encode("utf-8", "surrogateescape")
 
 
 class _Garbage:
@@ -74,7 +31,7 @@ class _Garbage:
 
     def add(self, text: str) -> None:
         """Add the next of it."""
-        raw = _bytes(text)
+        raw = as_bytes(text)
         self.head = (self.head + raw[:RAW_KEPT])[:RAW_KEPT]
         self.digest.update(raw)
 
@@ -83,10 +40,18 @@ class _Garbage:
         return Bad(self.reason, self.head, self.digest.hexdigest())
 
 
-def read(pieces: Iterator[bytes], limit: int, offset: int = 0) -> Iterator[Batch]:
-    """Give the document's elements in batches; one of more than `limit` bytes is a bad row and never held whole."""
-    text, rows = _Text(pieces, offset), Gathering()
+def read(pieces: Iterator[bytes], limit: int, offset: int = 0, field: str | None = None) -> Iterator[Batch]:
+    """Give the document's elements in batches; one of more than `limit` bytes is a bad row and never held whole.
+
+    With `field` the elements are those of the array that the document, an object, has by this name; what else it has
+    is not read.
+    """
+    text, rows = Text(pieces, offset), Gathering()
     reader = _Reader(text, limit)
+    if field is not None and (why := reader.enter(field)):
+        yield from rows.add(bad(text.broken or why, as_bytes(text.window[text.at :])), text.offset)
+        yield from rows.rest()
+        return
     while reader.next_element():
         whole = reader.whole_elements()
         if whole is None:
@@ -103,30 +68,64 @@ def read(pieces: Iterator[bytes], limit: int, offset: int = 0) -> Iterator[Batch
 
 
 class _Reader:
-    def __init__(self, text: _Text, limit: int) -> None:
+    def __init__(self, text: Text, limit: int) -> None:
         self.text, self.limit = text, limit
         self.depth = 0  # 1 inside the array
         self.keys: set[frozenset[str]] = set()  # the columns of rows so far
         self.seam: str | None = None  # from one element's closing brace to the next one's first key
         self.singly_until = 0  # the offset up to which some element is bad
         self.closed: int | None = None  # where the last element ended, if it did in this window
+        self.inside = False  # an object, whose array is all that is read
 
-    def next_element(self) -> bool:
-        """Go to where the next element begins; tells whether there is one."""
+    def enter(self, field: str) -> str | None:
+        """Go to the array that the document's object has by the name `field`; gives what is wrong where it has none."""
+        self.inside = True
+        names: list[str] = []
+        if self._peek() == "{":
+            self.text.take(self.text.at + 1)
+            while self._peek() == '"' and (name := self._value()) and self._peek() == ":":
+                names.append(DECODER.decode(name))
+                self.text.take(self.text.at + 1)
+                if self._peek() == "[" and names[-1] == field:
+                    return None
+                if not self._value():
+                    break
+        told = f"; it has {', '.join(map(repr, names))}" if names else ""
+        return f"this document is no object with an array {field!r}{told}"
+
+    def _value(self) -> str:
+        """Go over the JSON value that begins here and give it; empty where there is none, or none within the limit."""
+        text, wanted = self.text, WINDOW
+        while True:
+            found = decoded(text.window, text.at)
+            if found.end and (found.end < len(text.window) or text.ended):
+                return text.take(found.end)
+            if not (found.end or found.cut) or wanted > self.limit or not self._fill(wanted := 2 * wanted):
+                return text.take(found.end) if found.end else ""
+
+    def _peek(self) -> str:
+        """Go over what stands between elements and give the next character; empty at the end."""
         text = self.text
         while True:
             text.take(BETWEEN.match(text.window, text.at).end())  # type: ignore[union-attr] # matches anything
-            if text.at == len(text.window):
-                if not self._fill(WINDOW):
-                    return False
-            elif text.window[text.at] == "[" and not self.depth:
+            if text.at < len(text.window):
+                return text.window[text.at]
+            if not self._fill(WINDOW):
+                return ""
+
+    def next_element(self) -> bool:
+        """Go to where the next element begins; tells whether there is one."""
+        while mark := self._peek():
+            if mark == "[" and not self.depth:
                 self.depth = 1
-                text.take(text.at + 1)
-            elif text.window[text.at] == "]":
+            elif mark == "]":
                 self.depth = 0
-                text.take(text.at + 1)
             else:
                 return True
+            self.text.take(self.text.at + 1)
+            if self.inside and not self.depth:
+                return False  # what else the object has is not read
+        return False
 
     def _fill(self, wanted: int) -> bool:
         self.closed = None
@@ -169,9 +168,9 @@ class _Reader:
         text = self.text
         start, wanted = text.offset, WINDOW
         while True:
-            found = _decoded(text.window, text.at)
+            found = decoded(text.window, text.at)
             if found.end:
-                raw = _bytes(text.take(found.end))
+                raw = as_bytes(text.take(found.end))
                 self.closed = text.at
                 value = parsed(raw, "row")
                 if isinstance(value, dict):
@@ -188,7 +187,7 @@ class _Reader:
         marker = CONFLICT.match(text.window, text.at)
         if marker:
             return bad(
-                "this is a mark of a merge conflict: its two sides are both read", _bytes(text.take(marker.end()))
+                "this is a mark of a merge conflict: its two sides are both read", as_bytes(text.take(marker.end()))
             )
         too_long = not text.ended and len(text.window) - text.at > self.limit
         why = f"this row has more bytes than max_row_mib allows ({self.limit:,} bytes)" if too_long else why
@@ -208,7 +207,7 @@ class _Reader:
             self.keys |= _likely(text.window, text.at + 1)
         at = text.at + 1
         while found := OBJECT.search(text.window, at):
-            here = _decoded(text.window, found.start())
+            here = decoded(text.window, found.start())
             if here.columns in self.keys:
                 return found.start()
             if here.cut and len(text.window) - found.start() <= self.limit and self._grow():
@@ -227,44 +226,11 @@ def _likely(window: str, at: int) -> set[frozenset[str]]:
     """Give the columns that most of the text's whole objects have, by their length."""
     counts: Counter[frozenset[str]] = Counter()
     while found := OBJECT.search(window, at):
-        here = _decoded(window, found.start())
+        here = decoded(window, found.start())
         if here.columns is not None:
             counts[here.columns] += here.end - found.start()
         at = here.end or found.start() + 1
     return {columns for columns, _length in counts.most_common(1)}
-
-
-class _Decoded(NamedTuple):
-    """A JSON value: where it ends and, of an object, its columns; or (`end` is 0) why there is none.
-
-    `cut` tells whether the window's end may be the reason.
-    """
-
-    end: int
-    columns: frozenset[str] | None = None
-    why: str = ""
-    cut: bool = False
-
-
-def _decoded(window: str, at: int) -> _Decoded:
-    try:
-        value, end = DECODER.raw_decode(window, at)
-    except JSONDecodeError as error:
-        cut = error.msg.startswith("Unterminated") or error.pos >= len(window) - NEAR
-        return _Decoded(0, None, f"this is no JSON: {error.msg} {error.pos - at} characters on", cut)
-    except RecursionError:
-        return _Decoded(_balanced(window, at), None, "this row is nested too deeply")
-    return _Decoded(end, frozenset(value) if isinstance(value, dict) else None)
-
-
-def _balanced(window: str, at: int) -> int:
-    """Give where the brackets that open at `at` are all closed; 0 when they never are."""
-    depth = 0
-    for found in BRACKET.finditer(window, at):
-        depth += {"{": 1, "[": 1, "}": -1, "]": -1}.get(found.group(), 0)
-        if not depth:
-            return found.end()
-    return 0
 
 
 def _spans(source: str, start: int) -> Located:
@@ -277,8 +243,8 @@ def _spans(source: str, start: int) -> Located:
         while at < len(source):
             begin = BETWEEN.match(source, at).end()  # type: ignore[union-attr] # matches anything
             end = DECODER.raw_decode(source, begin)[1]
-            raw = _bytes(source[begin:end])
-            offset += len(_bytes(source[at:begin]))
+            raw = as_bytes(source[begin:end])
+            offset += len(as_bytes(source[at:begin]))
             found.append((offset, raw))
             offset += len(raw)
             at = end

@@ -12,7 +12,9 @@ from pipelines.files import lines
 from pipelines.files.places import Place
 from pipelines.files.rows import Bad, Batch, Row, bad, parsed
 from pipelines.files.streams import BreakError, foreign, stream
+from schemas.errors import InputError
 
+JSON = (".json", ".jsonl", ".ndjson")
 TABLES = (".parquet", ".arrow", ".feather", ".ipc")
 LIMIT = 64 << 20  # bytes of a row
 LOOKED_AT = 10  # lines by which lines are told from a document
@@ -26,12 +28,19 @@ class Reading:
     batches: Iterator[Batch]
 
 
-def read(place: Place, file: Path, limit: int = LIMIT, header: bool | None = None) -> Reading:  # noqa: FBT001 - a setting
-    """Begin to read the rows of `place`, which lies in the local `file`.
+def read(
+    place: Place, file: Path, limit: int = LIMIT, *, header: bool | None = None, field: str | None = None
+) -> Reading:
+    """Begin to read the rows of `place`, which lies in the local `file`; `header` and `field` as in a `Source`.
+
+    A CSV file whose first line has no comma is read by its semicolons or tabs.
 
     Raises `InputError` for an ending that has no reader and, while reading, for a decompression bomb.
     """
-    ending, packed = place.format, place.compression is not None or place.member is not None
+    ending = place.format
+    if field is not None and ending not in JSON:
+        raise InputError(f"{place}: `field` names an array of a JSON document, and a {ending} file has none")
+    packed = place.compression is not None or place.member is not None
     if ending in TABLES:
         from pipelines.files import columnar
 
@@ -50,9 +59,20 @@ def read(place: Place, file: Path, limit: int = LIMIT, header: bool | None = Non
     if ending in {".csv", ".tsv"}:
         from pipelines.files import delimited
 
-        delimiter = "," if ending == ".csv" else "\t"
+        delimiter = "\t" if ending == ".tsv" else "," if header is False else _delimiter(first[offset:])
         return Reading(ending[1:], delimited.read(text, limit, offset, delimiter=delimiter, header=header))
+    if field is not None:
+        from pipelines.files import documents
+
+        return Reading("json", documents.read(text, limit, offset, field))
     return _nested(ending, text, limit, offset, first[offset:])
+
+
+def _delimiter(head: bytes) -> str:
+    """Tell what stands between the fields of a CSV file from its first line."""
+    line, _, _ = head.partition(b"\n")
+    marks = [mark for mark in ",;\t" if mark.encode() in line]
+    return marks[0] if marks else ","
 
 
 def _nested(ending: str, text: Iterator[bytes], limit: int, offset: int, head: bytes) -> Reading:

@@ -45,8 +45,21 @@ def parsed(raw: bytes, what: str = "line") -> Row | Bad:
     try:
         value = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
-        return bad(f"this {what} is no JSON: {error.msg} in column {error.pos + 1}", raw.rstrip(b"\r\n"))
+        why = not_utf8(raw, what) or f"this {what} is no JSON: {error.msg} in column {error.pos + 1}"
+        return bad(why, raw.rstrip(b"\r\n"))
     return value if isinstance(value, dict) else no_object(value, raw)
+
+
+def not_utf8(raw: bytes, what: str) -> str | None:
+    """Say which byte of a row is no UTF-8, and what to do; null where all are."""
+    try:
+        raw.decode()
+    except UnicodeDecodeError as error:
+        return (
+            f"this {what} is no UTF-8: its byte {error.start} is {raw[error.start]:#04x}. "
+            "Where all of the file has another encoding, convert it: iconv -f WINDOWS-1252 -t UTF-8"
+        )
+    return None
 
 
 def no_object(value: object, raw: bytes) -> Bad:

@@ -94,6 +94,17 @@ def test_parquet_and_json_give_the_same_samples(tmp_path: Path) -> None:
             r"no good row in .*x.jsonl: 2 were read, all bad. The first: .*row 0: this line is no JSON",
         ),
         ("x.json", b"<html>", r"no good row"),
+        (
+            "x.json",
+            b'{"data": [{"instruction": "a"}]}',
+            r'rows in "data", an array of 1 object\(s\)\? Then say field = "data"',
+        ),
+        (
+            "x.jsonl",
+            b'{"instruction": "caf\xe9"}',
+            r"no UTF-8: its byte 20 is 0xe9. Where all of the file .* convert it",
+        ),
+        ("x.jsonl", b'{"question": "1 + 1?", "answer": 2}', r"'answer' is '2' \(int\) instead of text or turns"),
         ("x.txt", b"hello", r"no reader for .txt; known: .json"),
         ("x.parquet", b"PAR1", r"no readable Parquet file"),
         ("x.jsonl", b"", r"no good row"),

@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 
 from pipelines.files.places import Place
 from pipelines.files.read import RawRow, read, rows_of
+from pipelines.files.rows import Bad
+from schemas.errors import InputError
 
 ROWS: list[dict[str, Any]] = [{"instruction": f"a {at}", "output": "é\n\"yes\", 'no'"} for at in range(2_500)]
 
@@ -226,6 +228,56 @@ def test_a_csv_file_has_a_header_or_numbers(tmp_path: Path) -> None:
     assert (headed, bare) == ([{"a": "c", "b": "d"}], [{"0": "a", "1": "b"}, {"0": "c", "1": "d"}])
     choices = rows(tmp_path, "y.csv", b"Which?,w,x,y,z,C\nWhat?,w,x,y,z,A\n")
     assert [row.value["5"] for row in choices if row.value] == ["C", "A"]
+
+
+def test_a_csv_file_without_a_comma_in_its_header_is_read_by_semicolons_or_tabs(tmp_path: Path) -> None:
+    for mark in ",;\t":
+        [row] = rows(
+            tmp_path, "x.csv", f"instruction{mark}output\na; b, c{mark}d\n".replace("a; b, c", '"a; b, c"').encode()
+        )
+        assert row.value == {"instruction": "a; b, c", "output": "d"}
+    file = written(tmp_path, "x.csv", b"one; two\nthree\n")  # no header, so nothing says that it parts
+    bare = [value for batch in read(Place(str(file)), file, header=False).batches for value in batch.values]
+    assert bare == [{"0": "one; two"}, {"0": "three"}]
+
+
+@pytest.mark.parametrize("pretty", [None, orjson.OPT_INDENT_2])
+@pytest.mark.parametrize(
+    "before", [{}, {"version": 12, "tags": ["[", {"data": [1]}], "note": 'a "data": ['}, {"big": "x" * 3_000_000}]
+)
+def test_the_rows_of_a_document_may_lie_in_an_array_of_its(
+    tmp_path: Path, before: dict[str, Any], pretty: int | None
+) -> None:
+    for name in ("x.json", "x.jsonl"):
+        content = orjson.dumps(before | {"data": ROWS, "test": ROWS[:9]}, option=pretty)
+        file = written(tmp_path, name, content)
+        batches = list(read(Place(str(file)), file, field="data").batches)
+        assert [value for batch in batches for value in batch.values] == ROWS
+        for batch in batches:
+            offset, raw = batch.locate(0)
+            assert content[offset:].startswith(raw)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b'{"train": [], "data": {}, "test": [1', "no object with an array 'data'; it has 'train', 'data', 'test'"),
+        (b'{"data": 12', "no object with an array 'data'; it has 'data'"),
+        (b'[{"data": []}]', "no object with an array 'data'"),
+        (b"", "no object with an array 'data'"),
+        (b'{"data": [{"a": 1}, {"a": ', "no JSON: Expecting value"),
+    ],
+)
+def test_a_document_without_the_array_is_a_bad_row_that_says_what_it_has(
+    tmp_path: Path, content: bytes, told: str
+) -> None:
+    file = written(tmp_path, "x.json", content)
+    *good, last = [value for batch in read(Place(str(file)), file, field="data").batches for value in batch.values]
+    assert isinstance(last, Bad)
+    assert told in last.reason
+    assert good == ([{"a": 1}] if b'"a"' in content else [])
+    with pytest.raises(InputError, match=r"`field` names an array of a JSON document, and a \.csv file"):
+        read(Place("x.csv"), file, field="data")
 
 
 def test_yaml_reads_words_as_words_and_nothing_unsafe(tmp_path: Path) -> None:
