@@ -5,7 +5,7 @@ Memory is bounded by a shard and a row, however long the files: rows are read in
 """
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from pipelines import layouts
+from pipelines import instructions, layouts
 from pipelines.files.places import Place, fetched, places_of
 from pipelines.files.read import read
 from pipelines.files.rows import Bad, Batch, Row, bad
@@ -28,7 +28,9 @@ from schemas.errors import InputError
 from schemas.tables import QUARANTINED, SAMPLES
 
 LOOKED_AT = 200  # rows of a file by which its layout is recognised
-PARTS = ("files", "layouts", "turns", "tasks", "preferences")
+TRIED = 20  # rows of a file by which it is told which columns are not read
+COLUMNS_SAID = 12  # of those that are not read, in a line
+PARTS = ("files", "layouts", "turns", "instructions", "tasks", "preferences")
 CODE = (*PARTS, "naming", "quarantine", "shards", "sources", "forgotten", "ingest")
 
 
@@ -73,6 +75,17 @@ def ingest(store: Path, sources: Iterable[Source], stage: str = "ingest", limit:
         if gone and named(stage, question) not in gone.clean:
             question |= {"forgotten": gone.version}
         return once(store, stage, question, lambda work: _build(work, files, skipped, limit, gone))
+
+
+def line_of(file: Mapping[str, Any]) -> str:
+    """Say in a line what was found in a file, by the facts told of it, and which of its columns were not read."""
+    said = f"{file['file']}: {file['layout'] or 'no layout'}"
+    said += f", {file['samples']:,} rows, {file['quarantined']:,} quarantined"
+    left = [name if name.isprintable() else repr(name) for name in file["unread"]]
+    if not left:
+        return said
+    more = f" and {len(left) - COLUMNS_SAID:,} more" if len(left) > COLUMNS_SAID else ""
+    return f"{said}; not read: {', '.join(left[:COLUMNS_SAID])}{more}"
 
 
 def _files(sources: Iterable[Source], scope: ExitStack) -> tuple[list[File], list[str]]:
@@ -153,9 +166,9 @@ def _read_file(file: File, tables: Tables, limit: int | None) -> dict[str, Any]:
     options: dict[str, Any] = {"limit": source.max_row_mib * MIB, "header": source.header, "field": source.field}
     reading = read(file.place, file.local, **options)
     mapped = bool({"prompt", "messages"} & source.columns.keys())  # then no layout is needed
-    layout, batches = (
-        (source.layout, reading.batches) if source.layout or mapped else _recognised(file, reading.batches)
-    )
+    found, batches = _head(reading.batches)
+    layout = source.layout or (None if mapped else _recognised(file, found))
+    left = _unread(file, None if mapped else layout, found, chosen=bool(source.layout or source.columns))
     batches = batches if limit is None else _first(batches, limit)
     rows = samples = quarantined = 0
     for batch in batches:
@@ -169,6 +182,7 @@ def _read_file(file: File, tables: Tables, limit: int | None) -> dict[str, Any]:
         "layout": "columns" if mapped else layout,
         "format": reading.format,
         "read": options,
+        "unread": left,
         "bytes": file.bytes,
         "sha256": file.sha256,
         "rows": rows,
@@ -177,8 +191,8 @@ def _read_file(file: File, tables: Tables, limit: int | None) -> dict[str, Any]:
     }
 
 
-def _recognised(file: File, batches: Iterator[Batch]) -> tuple[str | None, Iterator[Batch]]:
-    """Name the layout by the first good rows; gives the batches whole again. Null when no row is good."""
+def _head(batches: Iterator[Batch]) -> tuple[list[Row], Iterator[Batch]]:
+    """Give the first good rows, and the batches whole again."""
     head: list[Batch] = []
     found: list[Row] = []
     for batch in batches:
@@ -186,6 +200,11 @@ def _recognised(file: File, batches: Iterator[Batch]) -> tuple[str | None, Itera
         found += [value for value in batch.values if not isinstance(value, Bad)][: LOOKED_AT - len(found)]
         if len(found) >= LOOKED_AT:
             break
+    return found, itertools.chain(head, batches)
+
+
+def _recognised(file: File, found: list[Row]) -> str | None:
+    """Name the layout by the first good rows; null when no row is good."""
     layout = layouts.recognise(found)
     if found and layout is None:
         raise InputError(
@@ -193,7 +212,20 @@ def _recognised(file: File, batches: Iterator[Batch]) -> tuple[str | None, Itera
             f"Known layouts: {layouts.known()}. Or say in the recipe which columns hold what: "
             'columns = { prompt = "...", reply = "..." }.' + _nested(found[0])
         )
-    return layout, itertools.chain(head, batches)
+    return layout
+
+
+def _unread(file: File, layout: str | None, found: list[Row], *, chosen: bool) -> list[str]:
+    """Name the columns that are not read; raises `InputError` for one that may be asked, where nobody has chosen."""
+    left = layouts.unread(layout, found[:TRIED], file.source.columns)
+    half = layouts.half_read(layout, left) if layout and not chosen else None
+    if half:
+        raise InputError(
+            f"{file.place}: it looks like {layout}, which does not read the column {half!r}, and that may be a part of "
+            f'what is asked. Say which columns are: columns = {{ prompt = ["{half}", "..."], reply = "..." }}; or that '
+            f'it is none: layout = "{layout}".'
+        )
+    return left
 
 
 def _nested(row: Row) -> str:
@@ -208,7 +240,7 @@ def _nested(row: Row) -> str:
 def _read_batch(batch: Batch, layout: str | None, file: File, tables: Tables) -> tuple[int, int]:
     """Read a batch's rows into the two tables; gives how many samples and how many bad rows they were."""
     if layout == "alpaca" and not file.source.columns and not batch.broken:
-        plain = layouts.plain_alpaca(batch.values)  # type: ignore[arg-type] # none is bad
+        plain = instructions.plain_alpaca(batch.values)  # type: ignore[arg-type] # none is bad
         if plain:
             return _add_plain(batch, *plain, file, tables)
     rows: list[int] = []
@@ -233,7 +265,7 @@ def _add_plain(batch: Batch, asks: list[str], replies: list[str | None], file: F
     """Add a batch of plain rows to the two tables at once; those that ask nothing are the bad ones."""
     blank = tables.samples.add_plain(file.told, batch.row, asks, replies)
     if blank:
-        why = layouts.BLANK
+        why = instructions.BLANK
         tables.quarantined.add_alike(file.told, [batch.row + at for at in blank], map(batch.locate, blank), why)
     return len(asks) - len(blank), len(blank)
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import orjson
 
-from pipelines import preferences, tasks
+from pipelines import instructions, preferences, tasks
+from pipelines.instructions import REPLIES
 from pipelines.turns import (
     LayoutError,
     Reading,
@@ -17,7 +18,6 @@ from pipelines.turns import (
     gold,
     joined,
     json_text,
-    message,
     number,
     replied,
     shown,
@@ -44,8 +44,6 @@ FIELDS = {  # what a recipe's columns can say, and whether several columns may b
     "rejected": False,
     "label": False,
 }
-BLANK = "'instruction' and 'input' are both empty"
-REPLIES = ("output", "response")  # rivals: a row with both is an error until the recipe chooses
 
 
 def messages(row: Row) -> Reading:
@@ -64,54 +62,6 @@ def messages(row: Row) -> Reading:
 def sharegpt(row: Row) -> Reading:
     """ShareGPT: `conversations` of `from` and `value`, and `system` and `tools` where given."""
     return conversation([*system(row), *chat(row["conversations"], "conversations")], tools=json_text(row.get("tools")))
-
-
-def alpaca(row: Row) -> Reading:
-    """Stanford Alpaca: `instruction`, `input`, `output` or `response`, and `system` and `history` where given."""
-    if all(row.get(name) is not None for name in REPLIES):
-        raise LayoutError(
-            "both 'output' and 'response' are there, and nothing says which is the reply; "
-            'choose in the recipe: columns = { reply = "output" }'
-        )
-    turns = system(row)
-    for pair in row.get("history") or ():
-        if not isinstance(pair, list) or len(pair) != 2:  # noqa: PLR2004 - a question and its answer
-            raise LayoutError(f"'history' holds {shown(pair)} instead of pairs of turns")
-        turns += [message("user", pair[0]), message("assistant", pair[1])]
-    parts = [text(row, "instruction"), text_or_null(row, "input") or ""]
-    turns.append(message("user", joined(parts, BLANK)))
-    return Reading(turns, text_or_null(row, next((name for name in REPLIES if row.get(name) is not None), "output")))
-
-
-def question_answer(row: Row) -> Reading:
-    """A `question` and its `answer` (or `response`), and `system` or `system_prompt` where given."""
-    return _asked_and_told(row, "question", ("answer", "response"))
-
-
-def prompt_completion(row: Row) -> Reading:
-    """A `prompt` (text or turns) and its `completion` or `response` (text, or turns)."""
-    return _asked_and_told(row, "prompt", ("completion", "response"))
-
-
-def _asked_and_told(row: Row, column: str, names: tuple[str, ...]) -> Reading:
-    given = [name for name in names if row.get(name) is not None]
-    if len(given) > 1:
-        raise LayoutError(
-            f"both {given[0]!r} and {given[1]!r} are there, and nothing says which is the reply; "
-            f'choose in the recipe: columns = {{ prompt = "{column}", reply = "{given[0]}" }}'
-        )
-    reply = replied(row[given[0]], given[0]) if given else None
-    return Reading(asked(row, column), reply, tools=json_text(row.get("tools")))
-
-
-def prompt(row: Row) -> Reading:
-    """A `prompt` (text or turns) alone, to be answered."""
-    return Reading(asked(row, "prompt"), tools=json_text(row.get("tools")))
-
-
-def plain_text(row: Row) -> Reading:
-    """A `text` alone; it is the prompt, without a reply."""
-    return Reading(asked(row, "text"))
 
 
 def _names(*columns: str) -> frozenset[str]:
@@ -142,21 +92,40 @@ LAYOUTS: dict[str, tuple[tuple[frozenset[str], ...], Read]] = {  # the columns n
     ),
     "messages": ((_names("messages"), _names("conversation")), messages),
     "sharegpt": ((_names("conversations"),), sharegpt),
-    "alpaca": ((_names("instruction"),), alpaca),
+    "ultrafeedback": ((_names("instruction", "completions"),), preferences.ultrafeedback),
+    "self_instruct": ((_names("instruction", "instances"),), instructions.self_instruct),
+    "alpaca": ((_names("instruction"),), instructions.alpaca),
+    "choices": (
+        tuple(
+            _names("question", *rest)
+            for rest in (("choices", "answer"), ("choices", "answerKey"), ("options", "answer"))
+        ),
+        tasks.choices,
+    ),
     "gsm8k": ((_names("question", "answer"),), tasks.gsm8k),
-    "question_answer": ((_names("question", "answer"), _names("question", "response")), question_answer),
+    "question_answer": ((_names("question", "answer"), _names("question", "response")), instructions.question_answer),
     "truthfulqa": ((_names("Question", "Best Answer"),), tasks.truthfulqa),
     "multiple_choice": ((_names("0", "1", "2", "3", "4", "5"),), tasks.multiple_choice),
-    "prompt_completion": ((_names("prompt", "completion"), _names("prompt", "response")), prompt_completion),
-    "prompt": ((_names("prompt"),), prompt),
-    "text": ((_names("text"),), plain_text),
+    "prompt_completion": (
+        tuple(_names(asks, tells) for asks, answers in instructions.ANSWERS.items() for tells in answers),
+        instructions.prompt_completion,
+    ),
+    "problem": ((_names("problem", "solution"), _names("problem", "answer")), instructions.problem),
+    "prompt": ((_names("prompt"),), instructions.prompt),
+    "text": ((_names("text"),), instructions.plain_text),
 }
 ALONE = {  # columns beside which the layout is not recognised: they are more than it reads
-    "prompt": _names("output", "answer", "reply", "text", "label"),
+    "prompt": _names(
+        "output", "answer", "reply", "text", "label", "answers", "responses", "completions", "generations", "solution"
+    ),
     "text": _names(
         "output", "response", "completion", "answer", "input", "code", "label", "summary", "target", "reply"
     ),
 }
+WHOLE = {"messages", "sharegpt", "oasst", "verl", "ifeval", "humaneval", "mbpp", "truthfulqa", "multiple_choice"}
+ASKING = _names(  # may be a part of what is asked
+    "context", "passage", "document", "article", "definition", "choices", "options", "instances"
+)
 
 
 def recognise(rows: Iterable[Row]) -> str | None:
@@ -178,6 +147,32 @@ def _layout_of(row: Row) -> str | None:
                 continue
             return name
     return None
+
+
+def unread(layout: str | None, rows: Iterable[Row], columns: Columns) -> list[str]:
+    """Name the columns on which nothing depends that is read of these rows; those that are empty are not told."""
+    there: set[str] = set()
+    used: set[str] = set()
+    for row in rows:
+        told = _tried(layout, row, columns)
+        filled = {name for name, value in row.items() if value not in (None, "", [], {})} if told else set()
+        there |= filled
+        for name in filled - used:
+            if _tried(layout, {key: value for key, value in row.items() if key != name}, columns) != told:
+                used.add(name)
+    return sorted(there - used)
+
+
+def _tried(layout: str | None, row: Row, columns: Columns) -> list[Reading] | None:
+    try:
+        return read_as(layout, row, columns)
+    except LayoutError:
+        return None
+
+
+def half_read(layout: str, left: Iterable[str]) -> str | None:
+    """Name a column that a layout leaves unread though it may be a part of what is asked; null where there is none."""
+    return None if layout in WHOLE else next((name for name in left if name in ASKING), None)
 
 
 def known() -> str:
@@ -271,23 +266,3 @@ EXTRAS: dict[str, Callable[[Row, str], Any]] = {  # fields that a recipe may nam
     "license": text,
     "weight": number,
 }
-SPECIAL = _names("history", "system", "system_prompt", "response", "reference", "check", "license", "tools")
-NULL = type(None)
-
-
-def plain_alpaca(rows: list[dict[str, Any]]) -> tuple[list[str], list[str | None]] | None:
-    """Give the one user's turn and the reply of many Alpaca rows at once; null unless all are plain.
-
-    It says what `alpaca` says, at a fraction of its time; a turn that is empty or blank is a row that `alpaca` refuses.
-    """
-    if not all(map(SPECIAL.isdisjoint, rows)):
-        return None
-    columns: list[list[Any]] = [[row.get(name) for row in rows] for name in ("instruction", "input", "output")]
-    instructions, inputs, replies = columns
-    if set(map(type, instructions)) != {str} or not {*map(type, inputs), *map(type, replies)} <= {str, NULL}:
-        return None
-    asks = [
-        first if not second or second.isspace() else f"{first}\n\n{second}" if first.strip() else second
-        for first, second in zip(instructions, inputs, strict=True)
-    ]
-    return asks, replies

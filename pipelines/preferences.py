@@ -127,6 +127,27 @@ def kto(row: Row) -> Reading:
     return Reading(prompt, reply if label else None, tools=tools, replies=((reply, float(label)),))
 
 
+QUALITY = ("fine-grained_score", "overall_score", "score")
+
+
+def ultrafeedback(row: Row) -> Reading:
+    """UltraFeedback: an `instruction` and `completions`, each a `response` with a score.
+
+    The score is `fine-grained_score`, the mean of the four aspects' ratings, before `overall_score`, which is 10 for
+    some replies whose critique says 1 (the card of argilla/ultrafeedback-binarized-preferences). The reply is the one
+    with the highest score, of equals the first.
+    """
+    completions = row["completions"]
+    if not isinstance(completions, list) or not all(isinstance(one, dict) for one in completions) or not completions:
+        raise LayoutError(f"'completions' is {shown(completions)} instead of a list of responses with scores")
+    name = next((name for name in QUALITY if all(one.get(name) is not None for one in completions)), None)
+    scores = [None if name is None else number(one, name) for one in completions]
+    replies = tuple((text(one, "response"), score) for one, score in zip(completions, scores, strict=True))
+    scored = [(score, reply) for reply, score in replies if score is not None]
+    best = max(scored, key=lambda one: one[0])[1] if scored else None
+    return Reading(asked(row, "instruction"), best, replies=replies)
+
+
 def oasst(row: Row) -> list[Reading]:
     """Open Assistant's trees: a sample for each prompter's turn that was answered, its replies with minus their rank.
 

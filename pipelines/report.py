@@ -111,12 +111,18 @@ def _sources(summary: Summary, tables: Tables) -> list[Block]:
         for source, terms, *found in counts.sort(by, nulls_last=True).iter_rows()
     ]
     files = [
-        [code(one["file"]), code(one["layout"] or "none"), number(one["samples"]), number(one["quarantined"])]
+        [
+            code(one["file"]),
+            code(one["layout"] or "none"),
+            number(one["samples"]),
+            number(one["quarantined"]),
+            code(", ".join(one.get("unread", ()))),  # a run of an earlier version doesn't tell it
+        ]
         for one in summary["files"]
     ]
     return [
         table(["Source", "Licence", "Samples", "Kept", "SFT rows", "Pairs"], rows, "2345"),
-        table(["File", "Layout", "Samples", "Quarantined"], files, "23"),
+        table(["File", "Layout", "Samples", "Quarantined", "Columns not read"], files, "23"),
     ]
 
 

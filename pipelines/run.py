@@ -12,7 +12,7 @@ from pipelines.curate import curate, edit
 from pipelines.evaluate import evaluate
 from pipelines.generate import generate, generator_of
 from pipelines.grow import grow
-from pipelines.ingest import ingest
+from pipelines.ingest import ingest, line_of
 from pipelines.opened import Run, opened
 from pipelines.progress import Progress
 from pipelines.recipe import Recipe
@@ -98,8 +98,7 @@ def _ingest(run: Run) -> None:
         run.made[f"benchmark {name}"] = ingest(run.store, [benchmark], "benchmark")
     files = run.made["ingest"].facts["files"]
     for file in files[:FILES_SAID]:
-        counts = f"{file['samples']:,} rows, {file['quarantined']:,} quarantined"
-        run.progress.say(f"  {file['file']}: {file['layout'] or 'no layout'}, {counts}")
+        run.progress.say(f"  {line_of(file)}")
     if len(files) > FILES_SAID:
         run.progress.say(f"  and {len(files) - FILES_SAID:,} more files; the report names them all")
     for name in run.made["ingest"].facts["skipped"][:FILES_SAID]:

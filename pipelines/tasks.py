@@ -1,11 +1,12 @@
 """Layouts of tasks with a gold answer or a check: GSM8K, IFEval, verl's rewards, code, multiple choice, TruthfulQA."""
 
 from itertools import zip_longest
+from string import ascii_uppercase
 from typing import Any
 
 import orjson
 
-from pipelines.turns import LayoutError, Reading, Row, asked, gold, joined, message, shown, text
+from pipelines.turns import LayoutError, Reading, Row, asked, gold, joined, message, shown, system, text
 
 MATHEMATICS = ("gsm8k", "math", "aime", "numina", "dapo", "deepscaler", "olympiad")  # in the name of a data source
 
@@ -79,6 +80,41 @@ def multiple_choice(row: Row) -> Reading:
     if letter not in {"A", "B", "C", "D"}:
         raise LayoutError(f"the last column is {shown(letter)} instead of A, B, C or D")
     return Reading([message("user", f"{joined([text(row, '0')], 'the question is empty')}\n{choices}")], None, letter)
+
+
+def choices(row: Row) -> Reading:
+    """A `question`, its `choices` (or `options`), and `answer` or `answerKey`: MMLU, ARC, CommonsenseQA, MMLU-Pro.
+
+    Choices are texts, or texts with labels (`text` and `label`, as lists or one by one); without labels they are A, B,
+    C, ... The answer is a label, a choice's whole text, or a number from 0. The reference is the right one's label.
+    """
+    texts, labels = _choices(row["choices" if row.get("choices") is not None else "options"])
+    answer = row["answer" if row.get("answer") is not None else "answerKey"]
+    if isinstance(answer, int) and not isinstance(answer, bool) and 0 <= answer < len(labels):
+        right = labels[answer]
+    elif answer in labels:
+        right = answer
+    elif texts.count(answer) == 1:
+        right = labels[texts.index(answer)]
+    else:
+        raise LayoutError(f"the answer is {shown(answer)} instead of one of {', '.join(labels)}")
+    told = "\n".join(f"{label}. {one}" for label, one in zip(labels, texts, strict=True))
+    asks = joined([text(row, "question")], "'question' is empty")
+    return Reading([*system(row), message("user", f"{asks}\n{told}")], None, right)
+
+
+def _choices(value: Any) -> tuple[list[str], list[str]]:
+    """Give the choices' texts and labels."""
+    if isinstance(value, dict):
+        texts, labels = value.get("text"), value.get("label")
+    elif isinstance(value, list) and all(isinstance(one, dict) for one in value):
+        texts, labels = [one.get("text") for one in value], [one.get("label") for one in value]
+    else:
+        texts, labels = value, list(ascii_uppercase[: len(value)]) if isinstance(value, list) else None
+    lists = [one for one in (texts, labels) if isinstance(one, list) and all(isinstance(text, str) for text in one)]
+    if len(lists) < 2 or not lists[0] or len(lists[0]) != len(lists[1]):  # noqa: PLR2004 - both
+        raise LayoutError(f"the choices are {shown(value)} instead of texts, each with a label or none")
+    return lists[0], lists[1]
 
 
 def truthfulqa(row: Row) -> Reading:

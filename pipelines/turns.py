@@ -29,6 +29,9 @@ ROLES = {
 }
 
 
+PAIR = {"input", "output"}
+
+
 class LayoutError(ValueError):
     """A row that isn't what its layout says."""
 
@@ -123,7 +126,14 @@ def json_text(value: object) -> str | None:
 
 
 def chat(value: object, column: str) -> Chat:
-    """Give the turns of a list, as OpenAI (`role`, `content`) or ShareGPT (`from`, `value`) write them."""
+    """Give the turns of a list, as OpenAI (`role`, `content`) or ShareGPT (`from`, `value`) write them.
+
+    Bare texts are the user's and the assistant's in turn (LIMA), and so are `input` and `output` (Capybara).
+    """
+    if isinstance(value, list) and value and all(isinstance(one, str) for one in value):
+        return [message(("user", "assistant")[at % 2], said) for at, said in enumerate(value)]
+    if isinstance(value, list) and value and all(isinstance(one, dict) and one.keys() == PAIR for one in value):
+        return [message(by, one[name]) for one in value for by, name in (("user", "input"), ("assistant", "output"))]
     if not isinstance(value, list) or not value or not all(isinstance(turn, dict) for turn in value):
         raise LayoutError(f"{column!r} is {shown(value)} instead of a list of turns")
     return [turn(raw) for raw in value]

@@ -104,6 +104,11 @@ def test_parquet_and_json_give_the_same_samples(tmp_path: Path) -> None:
             b'{"instruction": "caf\xe9"}',
             r"no UTF-8: its byte 20 is 0xe9. Where all of the file .* convert it",
         ),
+        (
+            "x.jsonl",
+            b'{"prompt": "Sum it up.", "document": "d", "completion": "s"}',
+            r"looks like prompt_completion, which does not read the column 'document', .* layout = .prompt_completion",
+        ),
         ("x.jsonl", b'{"question": "1 + 1?", "answer": 2}', r"'answer' is '2' \(int\) instead of text or turns"),
         ("x.txt", b"hello", r"no reader for .txt; known: .json"),
         ("x.parquet", b"PAR1", r"no readable Parquet file"),

@@ -3,7 +3,8 @@ from typing import Any
 import orjson
 import pytest
 
-from pipelines.layouts import ALONE, LAYOUTS, alpaca, plain_alpaca, read_as, recognise
+from pipelines.instructions import alpaca, plain_alpaca
+from pipelines.layouts import ALONE, LAYOUTS, read_as, recognise
 from pipelines.turns import LayoutError, Reading
 from schemas.chats import Message
 

@@ -1,0 +1,136 @@
+"""Rows as well-known datasets have them: read whole, or told which columns are not."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from pipelines.layouts import ASKING, LAYOUTS, WHOLE, half_read, read_as, recognise, unread
+from pipelines.turns import LayoutError, Reading
+
+
+def one(layout: str | None, row: dict[str, Any]) -> Reading:
+    [reading] = read_as(layout, row)
+    return reading
+
+
+@pytest.mark.parametrize(
+    ("row", "asked", "right"),
+    [
+        ({"choices": ["w", "x"], "answer": 1}, "Which?\nA. w\nB. x", "B"),
+        ({"options": ["w", "x"], "answer": "A", "answer_index": 0}, "Which?\nA. w\nB. x", "A"),
+        ({"choices": ["w", "x"], "answer": "x"}, "Which?\nA. w\nB. x", "B"),
+        ({"choices": {"text": ["w", "x"], "label": ["1", "2"]}, "answerKey": "2"}, "Which?\n1. w\n2. x", "2"),
+        ({"choices": [{"text": "w", "label": "C"}], "answerKey": "C"}, "Which?\nC. w", "C"),
+    ],
+)
+def test_choices_are_a_part_of_the_question(row: dict[str, Any], asked: str, right: str) -> None:
+    row = {"question": "Which?", **row}
+    assert recognise([row]) == "choices"
+    reading = one("choices", row)
+    assert (reading.prompt[0]["content"], reading.reply, reading.reference) == (asked, None, right)
+
+
+@pytest.mark.parametrize(
+    ("row", "asked", "reply"),
+    [
+        ({"instruction": "Who?", "context": "Ann did it.", "response": "Ann"}, "Who?\n\nAnn did it.", "Ann"),
+        ({"question": "Who?", "context": "Ann did it.", "answer": "Ann"}, "Ann did it.\n\nWho?", "Ann"),
+        ({"query": "q", "response": "a"}, "q", "a"),
+        ({"inputs": "q", "targets": "a"}, "q", "a"),
+        ({"problem": "q", "solution": "a", "answer": 2}, "q", "a"),
+        ({"conversations": ["q", "a"]}, "q", "a"),
+        ({"conversation": [{"input": "q", "output": "a"}]}, "q", "a"),
+    ],
+)
+def test_the_rows_of_well_known_datasets_are_read_whole(row: dict[str, Any], asked: str, reply: str) -> None:
+    layout = recognise([row])
+    assert (one(layout, row).prompt[0]["content"], one(layout, row).reply) == (asked, reply)
+    assert unread(layout, [row], {}) == []
+    assert one(layout, row).reference == ("2" if "problem" in row else None)
+
+
+def test_each_instance_of_an_instruction_is_a_sample() -> None:
+    row = {"instruction": "Add.", "instances": [{"input": "1 1", "output": "2"}, {"input": "", "output": "0"}]}
+    assert recognise([row]) == "self_instruct"
+    readings = read_as("self_instruct", row)
+    assert [(one.prompt[0]["content"], one.reply) for one in readings] == [("Add.\n\n1 1", "2"), ("Add.", "0")]
+
+
+def test_completions_are_scored_by_the_mean_of_their_aspects_before_the_overall_score() -> None:
+    good, bad = (
+        {"response": text, "overall_score": 10.0, "fine-grained_score": score}
+        for text, score in (("good", 4.5), ("bad", 1.0))
+    )
+    row = {"instruction": "q", "completions": [bad, good]}
+    assert recognise([row]) == "ultrafeedback"
+    assert (one("ultrafeedback", row).reply, one("ultrafeedback", row).replies) == (
+        "good",
+        (("bad", 1.0), ("good", 4.5)),
+    )
+    del good["fine-grained_score"], bad["overall_score"]
+    assert (one("ultrafeedback", row).reply, one("ultrafeedback", row).replies) == (
+        None,
+        (("bad", None), ("good", None)),
+    )
+
+
+def test_columns_that_no_reading_depends_on_are_told() -> None:
+    rows = [
+        {"prompt": "q", "completion": "a", "id": 1, "note": "", "document": "d"},
+        {"prompt": "r", "completion": 3, "x": 1},
+    ]
+    assert unread("prompt_completion", rows, {}) == ["document", "id"]  # the second row is no sample
+    assert unread(None, rows[:1], {"prompt": ["document", "prompt"], "reply": "completion", "source": "id"}) == []
+    assert half_read("prompt_completion", ["document", "id"]) == "document"
+    assert half_read("prompt_completion", ["id"]) is None
+    assert half_read("messages", ["document"]) is None  # the turns are all that was said
+
+
+def test_a_run_and_its_report_tell_the_columns_that_were_not_read(tmp_path: Path) -> None:
+    columns = dict.fromkeys(("id", "<b>bold</b>", "\x1b[31mred", *map(str, range(20))), "x")
+    (tmp_path / "rows.jsonl").write_bytes(orjson.dumps({"instruction": "q", "output": "a", **columns}))
+    (tmp_path / "x.toml").write_text(f'name = "x"\n[[sources]]\npath = "{tmp_path}/rows.jsonl"\nlicense = "MIT"\n')
+    command = [sys.executable, "-m", "pipelines", "run", str(tmp_path / "x.toml"), "--out", str(tmp_path / "runs")]
+    said = subprocess.run(command, check=True, capture_output=True, text=True).stderr
+    assert "rows.jsonl: alpaca, 1 rows, 0 quarantined; not read: '\\x1b[31mred', 0, 1, 10, " in said
+    assert f"and {len(columns) - 12} more" in said
+    latest = tmp_path / "runs" / "x" / "latest"
+    [file] = orjson.loads((latest / "summary.json").read_bytes())["files"]
+    assert file["unread"] == sorted(columns)
+    page = (latest / "report.html").read_text()
+    assert "&lt;b&gt;bold&lt;/b&gt;, id" in page
+    assert "<b>bold" not in page
+
+
+@pytest.mark.parametrize("name", sorted(ASKING))
+def test_no_layout_leaves_a_part_of_the_question_out_in_silence(name: str) -> None:
+    for layout, (needed, _read) in LAYOUTS.items():
+        for some in needed:
+            row = dict.fromkeys(some, "####") | {name: "text"}
+            if recognise([row]) == layout and name not in some:
+                left = unread(layout, [row], {})
+                assert name not in left or half_read(layout, left) == name or layout in WHOLE, layout
+
+
+@pytest.mark.parametrize(
+    ("layout", "row", "told"),
+    [
+        ("alpaca", {"instruction": "a", "input": "b", "context": "c"}, "both 'input' and 'context'"),
+        ("self_instruct", {"instruction": "a", "instances": []}, "instead of a list of inputs and outputs"),
+        ("ultrafeedback", {"instruction": "a", "completions": ["b"]}, "instead of a list of responses"),
+        ("choices", {"question": "a", "choices": ["b"], "answer": 1}, "the answer is '1' instead of one of A"),
+        (
+            "choices",
+            {"question": "a", "choices": ["b", "b"], "answer": "b"},
+            "the answer is 'b' instead of one of A, B",
+        ),
+        ("choices", {"question": "a", "choices": "b", "answer": "b"}, "the choices are 'b' instead of texts"),
+    ],
+)
+def test_a_row_that_is_not_read_says_what_was_found(layout: str, row: dict[str, Any], told: str) -> None:
+    with pytest.raises(LayoutError, match=told):
+        read_as(layout, row)
