@@ -168,7 +168,7 @@ def _read_file(file: File, tables: Tables, limit: int | None) -> dict[str, Any]:
     mapped = bool({"prompt", "messages"} & source.columns.keys())  # then no layout is needed
     found, batches = _head(reading.batches)
     layout = source.layout or (None if mapped else _recognised(file, found))
-    left = _unread(file, None if mapped else layout, found, chosen=bool(source.layout or source.columns))
+    left = _unread(file, None if mapped else layout, found, chosen=source.layout is not None)
     batches = batches if limit is None else _first(batches, limit)
     rows = samples = quarantined = 0
     for batch in batches:

@@ -8,8 +8,13 @@ from typing import Any
 import orjson
 import pytest
 
+from pipelines.ingest import ingest
 from pipelines.layouts import ASKING, LAYOUTS, WHOLE, half_read, read_as, recognise, unread
+from pipelines.sources import Source
+from pipelines.store import read_table
 from pipelines.turns import LayoutError, Reading
+from schemas.errors import InputError
+from schemas.tables import SAMPLES
 
 
 def one(layout: str | None, row: dict[str, Any]) -> Reading:
@@ -88,6 +93,23 @@ def test_columns_that_no_reading_depends_on_are_told() -> None:
     assert half_read("prompt_completion", ["document", "id"]) == "document"
     assert half_read("prompt_completion", ["id"]) is None
     assert half_read("messages", ["document"]) is None  # the turns are all that was said
+
+
+def test_a_column_that_may_be_asked_is_left_out_only_where_the_recipe_says_so(tmp_path: Path) -> None:
+    row = {"prompt": "Sum it up.", "document": "d", "completion": "s"}
+    path = str(tmp_path / "x.jsonl")
+    Path(path).write_bytes(orjson.dumps(row))
+    chosen: list[dict[str, str | list[str]]] = [{}, {"reply": "completion"}]
+    for columns in chosen:
+        with pytest.raises(InputError, match="does not read the column 'document'"):
+            ingest(tmp_path, [Source(path=path, columns=columns)])
+    left = ingest(tmp_path, [Source(path=path, layout="prompt_completion")])
+    both = ingest(tmp_path, [Source(path=path, columns={"prompt": ["document", "prompt"], "reply": "completion"})])
+    told = [(one.facts["files"][0]["unread"], read_table(one, "samples", SAMPLES)["prompt"][0]) for one in (left, both)]
+    assert [(unread, turn["content"]) for unread, [turn] in told] == [
+        (["document"], "Sum it up."),
+        ([], "d\n\nSum it up."),
+    ]
 
 
 def test_a_run_and_its_report_tell_the_columns_that_were_not_read(tmp_path: Path) -> None:
