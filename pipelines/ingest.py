@@ -27,8 +27,7 @@ from pipelines.turns import LayoutError, Reading
 from schemas.errors import InputError
 from schemas.tables import QUARANTINED, SAMPLES
 
-LOOKED_AT = 200  # rows of a file by which its layout is recognised
-TRIED = 20  # rows of a file by which it is told which columns are not read
+LOOKED_AT = 200  # rows of a file by which its layout is recognised, and what of them is not read
 COLUMNS_SAID = 12  # of those that are not read, in a line
 PARTS = ("files", "layouts", "turns", "instructions", "tasks", "preferences")
 CODE = (*PARTS, "naming", "quarantine", "shards", "sources", "forgotten", "ingest")
@@ -217,7 +216,7 @@ def _recognised(file: File, found: list[Row]) -> str | None:
 
 def _unread(file: File, layout: str | None, found: list[Row], *, chosen: bool) -> list[str]:
     """Name the columns that are not read; raises `InputError` for one that may be asked, where nobody has chosen."""
-    left = layouts.unread(layout, found[:TRIED], file.source.columns)
+    left = layouts.unread(layout, found, file.source.columns)
     half = layouts.half_read(layout, left) if layout and not chosen else None
     if half:
         raise InputError(
