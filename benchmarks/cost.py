@@ -18,11 +18,16 @@ class Cost(NamedTuple):
     said: str
 
 
+def surroundings(more: Mapping[str, str]) -> dict[str, str]:
+    """Give this process's environment with `more`, and compiled modules kept, as they are from a user's second run."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"} | dict(more)
+
+
 def cost(command: Sequence[str], folder: Path | str = ".", more: Mapping[str, str] = MappingProxyType({})) -> Cost:
     """Run a command in `folder` to its end, with `more` in its environment; ends this process where it fails."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(  # noqa: S603 - our own arguments
-        command, cwd=folder, env=os.environ | more, check=False, capture_output=True, text=True
+        command, cwd=folder, env=surroundings(more), check=False, capture_output=True, text=True
     )
     if done.returncode:
         sys.exit(f"{' '.join(command)} failed: {done.stderr[-2000:]}")

@@ -13,7 +13,6 @@ GRISTMILL_DATA the folder of the data.
 import json
 import os
 import resource
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -109,10 +108,14 @@ def name(workload: str) -> str:
 
 
 def _told(command: Sequence[str], folder: Path, more: Mapping[str, str]) -> str:
+    import subprocess  # `ours` needs none
+
+    from benchmarks.cost import surroundings
+
     done = subprocess.run(  # noqa: S603 - our own arguments
         command,
         cwd=folder,
-        env=os.environ | more,
+        env=surroundings(more),
         capture_output=True,
         text=True,
         check=False,
