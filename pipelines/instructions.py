@@ -76,7 +76,7 @@ def prompt_completion(row: Row) -> Reading:
 
     So are `query` and `response` (MetaMath), `inputs` and `targets` (FLAN, Aya).
     """
-    column = next(name for name in ANSWERS if name in row)
+    column = next((name for name in ANSWERS if row.get(name) is not None), "prompt")
     return _asked_and_told(row, column, ANSWERS[column])
 
 

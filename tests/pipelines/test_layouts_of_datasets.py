@@ -46,6 +46,7 @@ def test_choices_are_a_part_of_the_question(row: dict[str, Any], asked: str, rig
         ({"question": "Who?", "context": "Ann did it.", "answer": "Ann"}, "Ann did it.\n\nWho?", "Ann"),
         ({"query": "q", "response": "a"}, "q", "a"),
         ({"inputs": "q", "targets": "a"}, "q", "a"),
+        ({"prompt": None, "query": "q", "response": "a"}, "q", "a"),
         ({"problem": "q", "solution": "a", "answer": 2}, "q", "a"),
         ({"conversations": ["q", "a"]}, "q", "a"),
         ({"conversation": [{"input": "q", "output": "a"}]}, "q", "a"),
