@@ -173,7 +173,10 @@ def _requests(requests: dict[str, Any]) -> str:
 def _judge(name: str, judge: dict[str, Any]) -> str:
     if judge["kind"] == "verifier":
         passed = percent(judge["passed"] / judge["scored"]) if judge["scored"] else NO_FIGURE
-        return f"{name}: {number(judge['passed'])} of {number(judge['scored'])} candidates pass ({passed})"
+        told = f"{name}: {number(judge['passed'])} of {number(judge['scored'])} candidates pass ({passed})"
+        if outside := judge.get("outside"):  # a run of an earlier version doesn't tell it
+            told += f"; {number(outside)} scores are not between 0 and 1: a `least` says from which on one passes"
+        return told
     if judge["kind"] == "reply judge" and judge["agreement"] is None:
         return f"{name}: {number(judge['scored'])} of {number(judge['candidates'])} candidates scored, none checkable"
     if judge["agreement"] is None:

@@ -32,22 +32,25 @@ def ratio(part: float, whole: float) -> float | None:
 
 
 def verdict_counts(scores: pl.DataFrame) -> Counts:
-    """Count a judge's rows, those with a score, those that pass, and the others by status."""
+    """Count a judge's rows, those with a score, those that pass or lie outside 0 to 1, and the others by status."""
     known = scores.filter(pl.col("score").is_not_null())
     statuses = scores.filter(pl.col("score").is_null())["status"].value_counts()
     counts: Counts = Counter({("status", status): count for status, count in statuses.iter_rows()})
-    counts.update(rows=scores.height, scored=known.height, passed=known.filter(pl.col("score") >= 1).height)
+    outside = known.filter(~pl.col("score").is_between(0, 1)).height
+    counts.update(rows=scores.height, scored=known.height, outside=outside)
+    counts.update(passed=known.filter(pl.col("score") >= 1).height)
     return counts
 
 
 def verifier_figures(scores: pl.DataFrame | Counts) -> dict[str, Any]:
-    """Give a verifier's counts: scored, passed, and without a verdict by status."""
+    """Give a verifier's counts: scored, passed, outside 0 to 1 (ratings, ranks), and without a verdict by status."""
     counts = verdict_counts(scores) if isinstance(scores, pl.DataFrame) else scores
     return {
         "kind": "verifier",
         "candidates": counts["rows"],
         "scored": counts["scored"],
         "passed": counts["passed"],
+        "outside": counts["outside"],
         "without_verdict": apart(counts, "status"),
     }
 

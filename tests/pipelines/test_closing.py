@@ -66,6 +66,13 @@ def test_the_closing_words_tell_a_run_from_its_rows_to_its_folder() -> None:
     ]
 
 
+def test_ratings_and_ranks_are_not_told_as_passing_without_a_word() -> None:
+    rated = pl.DataFrame({"score": [4.5, 2.0, 0.5, -1.0, 1.0, None], "status": [None] * 5 + ["no_reference"]})
+    words = closing.closing_words(run(judges={"judges.labels:given": figures.verifier_figures(rated)}))
+    told = "3 of 5 candidates pass (60.0 %); 3 scores are not between 0 and 1: a `least` says from which on one passes"
+    assert f"judges.labels:given: {told}" in words
+
+
 def test_what_a_run_has_not_is_not_told() -> None:
     words = closing.closing_words(run(judges={}, evaluation={}, training=[]))
     assert "judges" not in words
