@@ -130,7 +130,7 @@ def approve(
     """
     import getpass
 
-    from prefect.exceptions import NotPausedError, ObjectNotFound
+    from prefect.exceptions import FlowPauseTimeout, NotPausedError, ObjectNotFound
     from prefect.flow_runs import resume_flow_run
 
     if run is None:
@@ -138,9 +138,13 @@ def approve(
         return
     try:
         resume_flow_run(run, run_input={"yes": not no, "who": who or getpass.getuser(), "why": why})
-    except (NotPausedError, ObjectNotFound) as error:
+    except (FlowPauseTimeout, NotPausedError, ObjectNotFound) as error:
         raise GristmillError(
             f"the run {run} waits for nobody ({error}); is PREFECT_API_URL that of its server?"
+        ) from error
+    except RuntimeError as error:  # the server refused: its database was busy when the run put its question, say
+        raise GristmillError(
+            f"the run {run} can't be answered, and nothing was published ({error}): start it again"
         ) from error
     print(f"{run}: {'no' if no else 'yes'}")  # noqa: T201 - a command speaks
 
