@@ -38,7 +38,10 @@ def alpaca(row: Row) -> Reading:
             'choose in the recipe: columns = { reply = "output" }'
         )
     turns = system(row)
-    for pair in row.get("history") or ():
+    history = row.get("history") or []
+    if not isinstance(history, list):
+        raise LayoutError(f"'history' is {shown(history)} instead of pairs of turns")
+    for pair in history:
         if not isinstance(pair, list) or len(pair) != 2:  # noqa: PLR2004 - a question and its answer
             raise LayoutError(f"'history' holds {shown(pair)} instead of pairs of turns")
         turns += [message("user", pair[0]), message("assistant", pair[1])]

@@ -53,8 +53,7 @@ def messages(row: Row) -> Reading:
     """
     column = "messages" if "messages" in row else "conversation"
     turns = chat(row[column], column)
-    last = row[column][-1]
-    weight = number(last, "loss_weight") if last.get("loss_weight") is not None else number(last, "weight")
+    weight = preferences.loss_weight(row[column])
     first = [] if turns[0]["role"] == "system" else system(row)
     return conversation([*first, *turns], tools=json_text(row.get("tools")), weight=weight)
 

@@ -44,7 +44,7 @@ def dpo(row: Row) -> Reading:
             )
         prompt = [*([] if prompt[0]["role"] == "system" else system(row)), *prompt]
     scores = next(((number(row, a), number(row, b)) for a, b in SCORES if row.get(a) is not None), (1.0, 0.0))
-    weight = _loss_weight(row[names[0]])
+    weight = loss_weight(row[names[0]])
     return Reading(
         prompt, chosen, tools=tools, weight=weight, replies=tuple(zip((chosen, rejected), scores, strict=True))
     )
@@ -55,7 +55,8 @@ def _alpaca_prompt(row: Row) -> Chat:
     return [*system(row), message("user", "\n\n".join(part for part in parts if part.strip()))]
 
 
-def _loss_weight(value: object) -> float | None:
+def loss_weight(value: object) -> float | None:
+    """Give the weight of a turn, or of the last of a list of turns; null where it has none."""
     last = value[-1] if isinstance(value, list) and value else value
     if not isinstance(last, Mapping):
         return None

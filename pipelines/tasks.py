@@ -88,8 +88,8 @@ def choices(row: Row) -> Reading:
     Choices are texts, or texts with labels (`text` and `label`, as lists or one by one); without labels they are A, B,
     C, ... The answer is a label, a choice's whole text, or a number from 0. The reference is the right one's label.
     """
-    texts, labels = _choices(row["choices" if row.get("choices") is not None else "options"])
-    answer = row["answer" if row.get("answer") is not None else "answerKey"]
+    texts, labels = _choices(row.get("options") if row.get("choices") is None else row["choices"])
+    answer: Any = row.get("answerKey") if row.get("answer") is None else row["answer"]
     if isinstance(answer, int) and not isinstance(answer, bool) and 0 <= answer < len(labels):
         right = labels[answer]
     elif answer in labels:

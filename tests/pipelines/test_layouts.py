@@ -187,6 +187,7 @@ def test_an_answer_without_a_gold_number_is_a_question_and_its_answer() -> None:
         ("alpaca", {"instruction": 3, "output": "b"}, r"'instruction' is '3' \(int\) instead of text"),
         ("alpaca", {"instruction": "a", "output": 3}, r"'output' is '3' \(int\) instead of text"),
         ("alpaca", {"instruction": "a", "history": [["q"]]}, "instead of pairs of turns"),
+        ("alpaca", {"instruction": "a", "history": 3}, "'history' is '3' instead of pairs of turns"),
         ("sharegpt", {"conversations": []}, "instead of a list of turns"),
         ("sharegpt", {"conversations": [{"from": "robot", "value": "x"}]}, "a turn is by 'robot'"),
         ("sharegpt", {"messages": []}, "no column 'conversations'"),

@@ -7,6 +7,8 @@ from typing import Any
 
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipelines.ingest import ingest
 from pipelines.layouts import ASKING, LAYOUTS, WHOLE, half_read, read_as, recognise, unread
@@ -49,6 +51,7 @@ def test_choices_are_a_part_of_the_question(row: dict[str, Any], asked: str, rig
         ({"prompt": None, "query": "q", "response": "a"}, "q", "a"),
         ({"problem": "q", "solution": "a", "answer": 2}, "q", "a"),
         ({"conversations": ["q", "a"]}, "q", "a"),
+        ({"messages": ["q", "a"]}, "q", "a"),
         ({"conversation": [{"input": "q", "output": "a"}]}, "q", "a"),
     ],
 )
@@ -139,6 +142,32 @@ def test_no_layout_leaves_a_part_of_the_question_out_in_silence(name: str) -> No
                 assert name not in left or half_read(layout, left) == name or layout in WHOLE, layout
 
 
+TEXTS = st.sampled_from(["", "q", "A", "####", "user", "\n\nHuman: q\n\nAssistant: a"])
+NAMES = st.sampled_from(["role", "content", "from", "value", "text", "label", "response", "input", "output", "rank"])
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-1, 3) | st.floats(allow_nan=False) | TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3),
+    max_leaves=8,
+) | st.lists(TEXTS, min_size=1, max_size=3)
+MORE = {"history", "system", "tools", "reference", "check", "license", "reply"}
+COLUMNS = sorted({name for needed, _read in LAYOUTS.values() for some in needed for name in some} | ASKING | MORE)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@given(st.data())
+def test_whatever_a_row_holds_it_is_read_or_said_to_be_no_row(layout: str, data: st.DataObject) -> None:
+    needed, _read = LAYOUTS[layout]
+    names = data.draw(st.sampled_from(needed))
+    others = dict.fromkeys([name for name in COLUMNS if name not in names], VALUES)
+    row = data.draw(st.fixed_dictionaries(dict.fromkeys(sorted(names), VALUES), optional=others))
+    try:
+        readings = read_as(layout, row)
+    except LayoutError:
+        readings = [Reading([])]  # which the run quarantines
+    assert readings
+    unread(layout, [row], {})
+
+
 @pytest.mark.parametrize(
     ("layout", "row", "told"),
     [
@@ -151,6 +180,7 @@ def test_no_layout_leaves_a_part_of_the_question_out_in_silence(name: str) -> No
             {"question": "a", "choices": ["b", "b"], "answer": "b"},
             "the answer is 'b' instead of one of A, B",
         ),
+        ("choices", {"question": "a", "choices": None, "answer": "b"}, "the choices are 'None' instead of texts"),
         ("choices", {"question": "a", "choices": "b", "answer": "b"}, "the choices are 'b' instead of texts"),
     ],
 )
