@@ -19,8 +19,9 @@ from pipelines.progress import lines
 from pipelines.recipe import Recipe
 from pipelines.run import scored_of, stages
 from pipelines.scored import Scored
-from pipelines.store import Stored, code_version, once
+from pipelines.store import Stored, once
 from pipelines.training_layouts import Datasets
+from pipelines.versions import code_version
 from schemas.parts import load
 
 SEEDS = (7, 8, 9)

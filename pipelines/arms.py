@@ -15,7 +15,8 @@ from pipelines.recipe import Recipe, numbered
 from pipelines.run import scored_of, steps
 from pipelines.scored import table_of
 from pipelines.sections import FilterPart, Part, SelectPart
-from pipelines.store import Stored, code_version, once, read_table, write_table
+from pipelines.store import Stored, once, read_table, write_table
+from pipelines.versions import code_version
 from schemas.tables import CANDIDATES, COMPARISONS, SCORES
 
 RAW, CURATED, SHUFFLED = "raw", "curated", "shuffled"

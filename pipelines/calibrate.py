@@ -15,7 +15,8 @@ from pipelines.opened import Run
 from pipelines.review.labels import labelled
 from pipelines.score import judging_code, prompts_of
 from pipelines.sections import JudgePart
-from pipelines.store import MANIFEST, part_version, write_bytes
+from pipelines.store import MANIFEST, write_bytes
+from pipelines.versions import part_version
 from schemas.chats import content_id
 from schemas.engines import Engine
 from schemas.errors import InputError, RecipeError

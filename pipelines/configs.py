@@ -15,7 +15,8 @@ import polars as pl
 from pipelines.folder import link_file
 from pipelines.held_out import held_out_ids
 from pipelines.scan import scanned
-from pipelines.store import Stored, code_version, once, sha256, sync
+from pipelines.store import Stored, once, sha256, sync
+from pipelines.versions import code_version
 from schemas.errors import PublishError
 
 SPLITS = ("train", "test")

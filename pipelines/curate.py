@@ -17,7 +17,8 @@ from generators.ledger import Ledger
 from pipelines.measure import Measuring, embedded, measure_all
 from pipelines.recipe import numbered
 from pipelines.sections import FilterPart, Part
-from pipelines.store import Stored, Writer, code_version, once, opened, part_version, read_table, shards
+from pipelines.store import Stored, Writer, once, opened, read_table, shards
+from pipelines.versions import code_version, part_version
 from schemas.rules import MATCHES, MatchRule, PickRule, VectorRule
 from schemas.tables import DROPPED, EDITS, SAMPLES, check
 

@@ -9,8 +9,9 @@ import orjson
 import polars as pl
 
 from pipelines.held_out import DIGITS
-from pipelines.store import Stored, code_version, once, write_table
+from pipelines.store import Stored, once, write_table
 from pipelines.train import DATASET, training_rows
+from pipelines.versions import code_version
 from schemas.chats import content_id
 
 SIDES = ("completion", "chosen", "rejected")

@@ -14,7 +14,8 @@ from generators.sweep import Sweep
 from pipelines.generate import Draws, answer
 from pipelines.score import judging_code, samples_by_id, verify
 from pipelines.sections import Evaluate
-from pipelines.store import Stored, code_version, once, read_table, write_table
+from pipelines.store import Stored, once, read_table, write_table
+from pipelines.versions import code_version
 from schemas.engines import Engine
 from schemas.tables import CANDIDATES, SAMPLES, SCORES
 

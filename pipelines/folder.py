@@ -10,8 +10,9 @@ import orjson
 from pipelines import changes, report
 from pipelines.recipe import Recipe
 from pipelines.run_tables import tables_of
-from pipelines.store import Stored, code_version, opened, sha256, write_bytes
+from pipelines.store import Stored, opened, sha256, write_bytes
 from pipelines.summary import requests, summarise
+from pipelines.versions import code_version
 from schemas.chats import content_id
 from schemas.errors import StoreError
 

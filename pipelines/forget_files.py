@@ -8,7 +8,7 @@ import numpy as np
 import orjson
 import polars as pl
 
-from pipelines.store import MANIFEST, sha256, sync, write_bytes
+from pipelines.store import MANIFEST, checksum, sync, write_bytes
 
 IDS = ("id", "sample_id", "candidate_id", "chosen_id", "rejected_id", "a_id", "b_id", "other_id", "other")
 MARK = ".forgetting"  # in a stage's folder while its files are rewritten: its manifest is not true of them
@@ -106,7 +106,7 @@ def rewrite_stage(folder: Path, gone: Gone, links: dict[int, Path]) -> int:
         changed |= file.stat().st_ino != before
     if changed:
         manifest = orjson.loads((folder / MANIFEST).read_bytes())
-        manifest["files"] = {name: sha256(folder / name) for name in manifest["files"]}
+        manifest["files"] = {name: checksum(folder / name) for name in manifest["files"]}
         manifest["forgotten"] = manifest.get("forgotten", 0) + rows
         write_bytes(folder / MANIFEST, orjson.dumps(manifest, option=orjson.OPT_INDENT_2))
     mark.unlink()

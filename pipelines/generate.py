@@ -18,7 +18,8 @@ from generators.ledger import Ledger
 from generators.pool import Pool
 from generators.sweep import Sweep, variants
 from pipelines.sections import Generate
-from pipelines.store import Stored, Writer, code_version, once, shards
+from pipelines.store import Stored, Writer, once, shards
+from pipelines.versions import code_version
 from schemas.chats import Chat, content_id
 from schemas.engines import Engine, Reply, Request, Sampling
 from schemas.tables import CANDIDATES, SAMPLES, Ranked

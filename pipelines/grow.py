@@ -17,7 +17,8 @@ from generators.texts import FOLDER
 from pipelines.curate import names
 from pipelines.growths import PAID, Asking, Grown, Parents
 from pipelines.sections import PromptPart
-from pipelines.store import Stored, Writer, once, part_version, sha256, shards, write_table
+from pipelines.store import Stored, Writer, once, sha256, shards, write_table
+from pipelines.versions import part_version
 from schemas.chats import Chat, content_id
 from schemas.engines import Engine
 from schemas.prompts import LINEAGE, UNREAD, Draft, Unread

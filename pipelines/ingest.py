@@ -1,7 +1,7 @@
 """The first stage: files to samples; a row that can't be read is quarantined with the reason.
 
-Memory is bounded by a shard and a row, however long the files: rows are read in pieces of a file, and written 50,000 or
-64 MiB at a time.
+Memory is bounded by a shard and a row, however long the files: rows are read in pieces of a file, and written
+10,000 or 8 MiB at a time.
 """
 
 import itertools
@@ -20,10 +20,11 @@ from pipelines.files.read import read
 from pipelines.files.rows import Bad, Batch, Row, bad
 from pipelines.forgotten import Forgotten, beside
 from pipelines.quarantine import GROUP, Quarantine
-from pipelines.shards import Shards, Told
+from pipelines.shards import SMALL, Shards, Told
 from pipelines.sources import MIB, Source
-from pipelines.store import Stored, Writer, code_version, named, once, sha256
+from pipelines.store import Stored, Writer, named, once, sha256
 from pipelines.turns import LayoutError, Reading
+from pipelines.versions import code_version
 from schemas.errors import InputError
 from schemas.tables import QUARANTINED, SAMPLES
 
@@ -116,8 +117,8 @@ class Tables(NamedTuple):
 
 def _build(folder: Path, files: list[File], skipped: list[str], limit: int | None, gone: Forgotten) -> dict[str, Any]:
     with (  # uncompressed: compressing takes as long as all else
-        Writer(folder, "samples", SAMPLES, compression="uncompressed") as good,
-        Writer(folder, "quarantined", QUARANTINED, compression="uncompressed", group=GROUP) as bad_rows,
+        Writer(folder, "samples", SAMPLES, compression="uncompressed", shard=SMALL) as good,
+        Writer(folder, "quarantined", QUARANTINED, compression="uncompressed", group=GROUP, shard=SMALL) as bad_rows,
     ):
         tables = Tables(Shards(gone.samples(good.write)), Quarantine(gone.records(bad_rows.write)))
         told = list(_read_files(files, tables, limit))

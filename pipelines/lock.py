@@ -10,7 +10,8 @@ from typing import Any
 import orjson
 import polars as pl
 
-from pipelines.store import MANIFEST, part_version
+from pipelines.store import MANIFEST
+from pipelines.versions import part_version
 
 ROOT = Path(__file__).parent.parent
 ROOMS = ("schemas", "filters", "generators", "judges", "pipelines")

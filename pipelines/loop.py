@@ -21,11 +21,12 @@ from pipelines.rounds import candidate_figures, held_out_figures, improved, stal
 from pipelines.run import scored_of, steps, trained_model
 from pipelines.sections import SelectPart
 from pipelines.select import select
-from pipelines.store import Stored, code_version, once, read_table, sha256, write_table
+from pipelines.store import Stored, once, read_table, sha256, write_table
 from pipelines.targeted import families_of, rates, targeted
 from pipelines.train import DATASET, rows_in, train
 from pipelines.training import REINFORCED, Training
 from pipelines.training_choice import chosen
+from pipelines.versions import code_version
 from schemas.errors import TrainingError
 from schemas.tables import CANDIDATES, COMPARISONS, SAMPLES, SCORES
 

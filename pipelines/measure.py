@@ -16,7 +16,8 @@ from filters.texts import text
 from generators.asking import ask
 from generators.ledger import Ledger
 from pipelines.sections import FilterPart
-from pipelines.store import Stored, once, part_version, shards, stored_as, write_table
+from pipelines.store import Stored, once, shards, stored_as, write_table
+from pipelines.versions import part_version
 from schemas.chats import Chat
 from schemas.engines import Embedder, Engine, Request, Sampling
 from schemas.errors import RecipeError

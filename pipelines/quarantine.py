@@ -1,8 +1,8 @@
 """Bad rows on their way to the disk: why, where they lie, their hash, and what they begin with."""
 
-import hashlib
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from hashlib import sha256
+from typing import Any
 
 import polars as pl
 
@@ -12,17 +12,8 @@ from schemas.tables import QUARANTINED
 
 AT_ONCE = 2_000  # rows: they are in the processor's cache still
 GROUP = 4_096  # rows of a row group
+GATHERED = ("row", "offset", "reason", "sha256", "raw")  # what is told of each, in the table's order
 SHOWN = 1_000  # characters of a bad row
-
-
-class _Lost(NamedTuple):
-    """Bad rows of one file, as columns."""
-
-    row: Sequence[int]
-    offset: Sequence[int | None]
-    reason: Sequence[str]
-    sha256: Sequence[str]
-    raw: Sequence[bytes]
 
 
 class Quarantine:
@@ -30,43 +21,42 @@ class Quarantine:
 
     def __init__(self, write: Callable[[pl.DataFrame], object]) -> None:
         self.write = write
-        self.written = 0
         self.first = ""  # the first bad row, in words
-        self.columns: dict[str, list[Any]] = {name: [] for name in QUARANTINED}
+        self.told: Told | None = None  # the file of those gathered
+        self.columns: dict[str, list[Any]] = {name: [] for name in GATHERED}
 
     def add(self, told: Told, found: Sequence[tuple[int, int | None, Bad]]) -> None:
         """Add bad rows of one file: number, offset, and what is wrong."""
         rows, offsets, lost = zip(*found, strict=True)
         reasons, raws, hashes = zip(*lost, strict=True)
-        self._add(told, _Lost(rows, offsets, reasons, hashes, raws))
+        self._add(told, rows, offsets, reasons, hashes, raws)
 
     def add_alike(self, told: Told, rows: Sequence[int], places: Iterable[tuple[int | None, bytes]], why: str) -> None:
         """Add bad rows of one file that have the same fault, each with its offset and all of its bytes."""
         offsets, raws = zip(*places, strict=True)
-        hashes = [hashlib.sha256(raw).hexdigest() for raw in raws]
-        self._add(told, _Lost(rows, offsets, [why] * len(rows), hashes, raws))
+        hashes = [sha256(raw).hexdigest() for raw in raws]
+        self._add(told, rows, offsets, [why] * len(rows), hashes, [raw[:RAW_KEPT] for raw in raws])
 
-    def _add(self, told: Told, lost: _Lost) -> None:
-        columns = lost._asdict() | {
-            "source": [told.source] * len(lost.row),
-            "file": [told.file] * len(lost.row),
-            "raw": [raw[:RAW_KEPT] for raw in lost.raw],
-        }
-        for name, values in columns.items():
+    def _add(self, told: Told, *columns: Sequence[Any]) -> None:
+        if told is not self.told:
+            self.flush()
+            self.told = told
+        for name, values in zip(GATHERED, columns, strict=True):
             self.columns[name].extend(values)
         if not self.first:
-            self.first = f" The first: {told.file}, row {lost.row[0]}: {lost.reason[0]}."
+            self.first = f" The first: {told.file}, row {columns[0][0]}: {columns[2][0]}."
         if len(self.columns["row"]) >= AT_ONCE:
             self.flush()
 
     def flush(self) -> None:
         """Write what has been gathered."""
-        if self.columns["row"]:
-            self.written += len(self.columns["row"])
-            shown = _shown(self.columns.pop("raw"))
-            rest = [pl.Series(name, values, dtype=QUARANTINED[name]) for name, values in self.columns.items()]
-            self.write(pl.DataFrame([*rest, shown]).select(*QUARANTINED))
-            self.columns = {name: [] for name in QUARANTINED}
+        if self.told and self.columns["row"]:
+            columns, self.columns = self.columns, {name: [] for name in GATHERED}
+            raws = _shown(columns.pop("raw"))
+            alike = {"source": self.told.source, "file": self.told.file}
+            made = [pl.Series(name, [one]).new_from_index(0, len(raws)) for name, one in alike.items()]
+            made += [pl.Series(name, values, dtype=QUARANTINED[name]) for name, values in columns.items()]
+            self.write(pl.DataFrame([*made, raws]))
 
 
 def _shown(raws: list[bytes]) -> pl.Series:

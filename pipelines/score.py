@@ -20,7 +20,8 @@ from pipelines.curate import names
 from pipelines.judging import Block, Case, Heard, Hearing, Progress, in_rounds, judgment, members, verdict_row
 from pipelines.sections import JudgePart
 from pipelines.steps import in_step
-from pipelines.store import Stored, Writer, code_version, once, sha256, shards
+from pipelines.store import Stored, Writer, once, sha256, shards
+from pipelines.versions import code_version
 from schemas.chats import content_id
 from schemas.engines import Engine
 from schemas.tables import CANDIDATES, COMPARISONS, JUDGMENTS, SAMPLES, SCORES, Sample

@@ -17,7 +17,8 @@ from pipelines.decontaminate import contaminating, without_leaks
 from pipelines.generate import SOURCE
 from pipelines.scored import Scored
 from pipelines.sections import FilterPart, SelectPart
-from pipelines.store import Stored, code_version, once, part_version, shards, write_table
+from pipelines.store import Stored, once, shards, write_table
+from pipelines.versions import code_version, part_version
 from schemas.chats import content_id
 from schemas.parts import load
 from schemas.tables import LEAKED, OVERRIDDEN, PREFERENCES, SAMPLES, SFT

@@ -8,13 +8,13 @@ import orjson
 import polars as pl
 
 from pipelines.naming import Names
+from pipelines.store import Shard
 from pipelines.turns import Reading
 from schemas.chats import Chat
 from schemas.tables import SAMPLES
 
-ROWS = 50_000
+SMALL = Shard(10_000, 8 << 20)  # in memory that was used before: fresh one costs more than writing
 AT_ONCE = 2_000
-BYTES = 64 << 20  # of text, before compression
 
 
 def said_plainly(asked: str, reply: str | None) -> bytes:
@@ -50,12 +50,11 @@ class Plain(NamedTuple):
 
 
 class Shards:
-    """Gathers samples in order and gives them to `write` a shard at a time: 50,000 rows or 64 MiB, what comes first."""
+    """Gathers samples in order and gives them to `write` about a small shard at a time."""
 
     def __init__(self, write: Callable[[pl.DataFrame], object]) -> None:
         self.write = write
         self.names = Names()
-        self.written = 0
         self.told: Told | None = None  # of the plain samples, which are those of one user's turn and a reply
         self.lists = Plain([], [], [], [])
         self.plain: list[pl.DataFrame] = []
@@ -100,8 +99,8 @@ class Shards:
         to.append(frame)
         self.rows += frame.height
         self.size += int(frame.estimated_size())
-        if self.rows >= ROWS or self.size >= BYTES:
-            self.flush(last=self.size >= BYTES)
+        if self.rows >= SMALL.rows or self.size >= SMALL.bytes:
+            self.flush()
 
     def _settle(self) -> None:
         """Give the plain samples of a file the table's form."""
@@ -111,18 +110,12 @@ class Shards:
             self.whole.append(_from_plain(self.told, pl.concat(self.plain)))
         self.plain = []
 
-    def flush(self, *, last: bool = True) -> None:
-        """Write what has been gathered; unless it is the last, what fills no shard waits for more."""
+    def flush(self) -> None:
+        """Write what has been gathered."""
         self._settle()
-        if not self.whole:
-            return
-        frame = pl.concat(self.whole)
-        full = frame.height if last else frame.height // ROWS * ROWS
-        for start in range(0, full, ROWS):
-            self.write(frame.slice(start, min(ROWS, full - start)))
-        self.written += full
-        rest = frame.slice(full)
-        self.whole, self.rows, self.size = [rest] if rest.height else [], rest.height, 0
+        if self.whole:
+            self.write(pl.concat(self.whole))
+        self.whole, self.rows, self.size = [], 0, 0
 
 
 def _from_plain(told: Told, frame: pl.DataFrame) -> pl.DataFrame:

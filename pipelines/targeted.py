@@ -9,7 +9,8 @@ import polars as pl
 from pipelines.evaluate import evaluate
 from pipelines.experiments import Loop
 from pipelines.opened import Run
-from pipelines.store import Stored, code_version, once, read_table, write_table
+from pipelines.store import Stored, once, read_table, write_table
+from pipelines.versions import code_version
 from schemas.chats import content_id
 from schemas.tables import SAMPLES, SCORES
 

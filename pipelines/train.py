@@ -13,10 +13,11 @@ import orjson
 import polars as pl
 
 from pipelines.score import judging_code
-from pipelines.store import Stored, code_version, once, sha256, unfinished, write_bytes
+from pipelines.store import Stored, once, sha256, unfinished, write_bytes
 from pipelines.trackers import demand_trackers
 from pipelines.training import REINFORCED, Only, Training, limits_of
 from pipelines.training_job import run_job
+from pipelines.versions import code_version
 from schemas.chats import content_id
 from schemas.errors import TrainingError
 

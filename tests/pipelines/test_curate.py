@@ -7,13 +7,13 @@ import polars as pl
 import pytest
 
 from generators import rendering
-from pipelines import store
+from pipelines import ingest, store
 from pipelines.curate import values_of
 from pipelines.opened import opened
 from pipelines.progress import lines
 from pipelines.recipe import Recipe
 from pipelines.run import build, stages
-from pipelines.store import Stored, read_table
+from pipelines.store import Shard, Stored, read_table
 from schemas.errors import RecipeError
 from schemas.tables import DROPPED, EDITS, SAMPLES
 
@@ -69,7 +69,8 @@ def test_shards_of_any_size_give_the_same_split(tmp_path: Path, monkeypatch: pyt
     rows = [(f"Say {at % 7}.", "a b c" if at % 5 == 0 else f"{at}") for at in range(40)]
     tables = {}
     for size in (3, 1000):
-        monkeypatch.setattr(store, "ROWS_PER_SHARD", size)
+        monkeypatch.setattr(store, "SHARD", Shard(size))
+        monkeypatch.setattr(ingest, "SMALL", Shard(size))
         (tmp_path / str(size)).mkdir()
         made = curated(tmp_path / str(size), rest, rows)
         tables[size] = [

@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines import shards, steps, store
+from pipelines import ingest, shards, steps, store
 from pipelines.progress import Progress
 from pipelines.recipe import Recipe
 from pipelines.run import build
 from pipelines.steps import in_step
+from pipelines.store import Shard
 from schemas.errors import StoreError
 
 QUIET = Progress(lambda _text: None, lambda _work, _done, _total: None)
@@ -146,8 +147,9 @@ def test_a_run_in_small_shards_gives_the_tables_of_one_in_a_whole_shard(
     written(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     whole, figures = tables(tmp_path, "whole", select)
-    monkeypatch.setattr(store, "ROWS_PER_SHARD", 7)
-    monkeypatch.setattr(shards, "ROWS", 5)
+    monkeypatch.setattr(store, "SHARD", Shard(7))
+    monkeypatch.setattr(ingest, "SMALL", Shard(7))
+    monkeypatch.setattr(shards, "SMALL", Shard(5))
     monkeypatch.setattr(steps, "SAMPLES_AT_ONCE", 3)
     small, same = tables(tmp_path, "small", select)
     assert same == figures

@@ -7,10 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import orjson
 import polars as pl
 import pytest
 
-from pipelines.store import code_version, once, read_table, write_table
+from pipelines.store import MANIFEST, once, read_table, sha256, write_table
+from pipelines.versions import code_version
 from schemas.errors import StoreError
 
 SCHEMA = pl.Schema({"id": pl.String()})
@@ -62,9 +64,16 @@ def test_a_build_that_fails_leaves_nothing_that_is_seen(tmp_path: Path) -> None:
     assert [path.name[0] for path in tmp_path.iterdir() if path.name != ".locks"] == ["s"]
 
 
-def test_a_flipped_bit_in_a_shard_is_found(tmp_path: Path) -> None:
+@pytest.mark.parametrize("checked", ["xxh3_128", "sha256"])
+def test_a_flipped_bit_in_a_shard_is_found(tmp_path: Path, checked: str) -> None:
     stored = once(tmp_path, "stage", {}, build)
     shard = next(stored.folder.glob("rows/*.parquet"))
+    manifest = orjson.loads((stored.folder / MANIFEST).read_bytes())
+    if checked == "sha256":  # as earlier stores have it
+        manifest["files"] = {name: sha256(stored.folder / name) for name in manifest["files"]}
+        (stored.folder / MANIFEST).write_bytes(orjson.dumps(manifest))
+    assert all(known.startswith("xxh3_128:") == (checked == "xxh3_128") for known in manifest["files"].values())
+    assert read_table(stored, "rows", SCHEMA).equals(FRAME)
     content = bytearray(shard.read_bytes())
     content[len(content) // 2] ^= 1
     shard.write_bytes(content)
