@@ -17,7 +17,7 @@ import orjson
 from pipelines import instructions, layouts
 from pipelines.files.places import Place, fetched, places_of
 from pipelines.files.read import read
-from pipelines.files.rows import Bad, Batch, Row, bad
+from pipelines.files.rows import HELD, Bad, Batch, Row, bad
 from pipelines.forgotten import Forgotten, beside
 from pipelines.quarantine import GROUP, Quarantine
 from pipelines.shards import SMALL, Shards, Told
@@ -167,6 +167,8 @@ def _read_file(file: File, tables: Tables, limit: int | None) -> dict[str, Any]:
     reading = read(file.place, file.local, **options)
     mapped = bool({"prompt", "messages"} & source.columns.keys())  # then no layout is needed
     found, batches = _head(reading.batches)
+    if batches is None:
+        batches = read(file.place, file.local, **options).batches
     layout = source.layout or (None if mapped else _recognised(file, found))
     left = _unread(file, None if mapped else layout, found, chosen=source.layout is not None)
     batches = batches if limit is None else _first(batches, limit)
@@ -191,16 +193,21 @@ def _read_file(file: File, tables: Tables, limit: int | None) -> dict[str, Any]:
     }
 
 
-def _head(batches: Iterator[Batch]) -> tuple[list[Row], Iterator[Batch]]:
-    """Give the first good rows, and the batches whole again."""
+def _head(batches: Iterator[Batch]) -> tuple[list[Row], Iterator[Batch] | None]:
+    """Give the first good rows, and the batches whole again; null where they come behind too many bad ones to hold."""
     head: list[Batch] = []
     found: list[Row] = []
+    held = 0
     for batch in batches:
+        if held >= HELD:
+            head.clear()
         head.append(batch)
+        held += batch.size
         found += [value for value in batch.values if not isinstance(value, Bad)][: LOOKED_AT - len(found)]
-        if len(found) >= LOOKED_AT:
+        if len(found) >= LOOKED_AT or (found and held >= HELD):
             break
-    return found, itertools.chain(head, batches)
+    whole = not head or head[0].row == 0
+    return found, itertools.chain(head, batches) if whole else None
 
 
 def _recognised(file: File, found: list[Row]) -> str | None:
@@ -263,7 +270,7 @@ def _read_batch(batch: Batch, layout: str | None, file: File, tables: Tables) ->
 
 def _add_plain(batch: Batch, asks: list[str], replies: list[str | None], file: File, tables: Tables) -> tuple[int, int]:
     """Add a batch of plain rows to the two tables at once; those that ask nothing are the bad ones."""
-    blank = tables.samples.add_plain(file.told, batch.row, asks, replies)
+    blank = tables.samples.add_plain(file.told, batch.row, asks, replies, batch.size)
     if blank:
         why = instructions.BLANK
         tables.quarantined.add_alike(file.told, [batch.row + at for at in blank], map(batch.locate, blank), why)

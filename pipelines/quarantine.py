@@ -10,7 +10,7 @@ from pipelines.files.rows import RAW_KEPT, Bad
 from pipelines.shards import Told
 from schemas.tables import QUARANTINED
 
-AT_ONCE = 2_000  # rows: they are in the processor's cache still
+AT_ONCE = 5_000  # rows
 GROUP = 4_096  # rows of a row group
 GATHERED = ("row", "offset", "reason", "sha256", "raw")  # what is told of each, in the table's order
 SHOWN = 1_000  # characters of a bad row

@@ -14,7 +14,7 @@ from schemas.chats import Chat
 from schemas.tables import SAMPLES
 
 SMALL = Shard(10_000, 8 << 20)  # in memory that was used before: fresh one costs more than writing
-AT_ONCE = 2_000
+AT_ONCE = 5_000
 
 
 def said_plainly(asked: str, reply: str | None) -> bytes:
@@ -56,13 +56,16 @@ class Shards:
         self.write = write
         self.names = Names()
         self.told: Told | None = None  # of the plain samples, which are those of one user's turn and a reply
-        self.lists = Plain([], [], [], [])
+        self.lists, self.listed = Plain([], [], [], []), 0  # and about how many bytes they have
         self.plain: list[pl.DataFrame] = []
         self.whole: list[pl.DataFrame] = []
         self.rows = self.size = 0
 
-    def add_plain(self, told: Told, row: int, asks: list[str], replies: list[str | None]) -> Sequence[int]:
-        """Add samples of one user's turn and a reply, from `row` on; gives the indices of blank turns, no samples."""
+    def add_plain(self, told: Told, row: int, asks: list[str], replies: list[str | None], size: int) -> Sequence[int]:
+        """Add samples of one user's turn and a reply, from `row` on; gives the indices of blank turns, no samples.
+
+        `size` is about how many bytes they have.
+        """
         if told is not self.told:
             self._settle()
             self.told = told
@@ -75,13 +78,14 @@ class Shards:
         self.lists.asks.extend(asks)
         self.lists.replies.extend(replies)
         self.lists.rows.extend(rows)
-        if len(self.lists.ids) >= AT_ONCE:
+        self.listed += size
+        if len(self.lists.ids) >= AT_ONCE or self.listed >= SMALL.bytes:
             self._framed()
         return blank
 
     def _framed(self) -> None:
         """Make a frame of the plain samples: often enough for them to be in the processor's cache still."""
-        lists, self.lists = self.lists, Plain([], [], [], [])
+        lists, self.lists, self.listed = self.lists, Plain([], [], [], []), 0
         columns = [
             pl.Series("id", lists.ids, dtype=pl.String),
             pl.Series("content", lists.asks, dtype=pl.String),

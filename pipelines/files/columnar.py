@@ -6,10 +6,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from pipelines.files.rows import Bad, Batch, Gathering, Row, as_json, bad
+from pipelines.files.rows import HELD, Bad, Batch, Gathering, Row, as_json, bad
 from pipelines.files.streams import BreakError
 
-ROWS = 1_000  # read at a time
+ROWS = 1_000  # read at a time, fewer where they are long
 SPOOLED = 64 << 20  # bytes of a decompressed file that are held in memory; more lie in a temporary file
 
 
@@ -39,7 +39,8 @@ def parquet(file: Path, pieces: Iterator[bytes] | None) -> Iterator[Batch]:
             for group in range(table.num_row_groups):
                 done = 0
                 try:
-                    for batch in table.iter_batches(ROWS, row_groups=[group]):
+                    told = table.metadata.row_group(group)
+                    for batch in table.iter_batches(_at_once(told.num_rows, told.total_byte_size), row_groups=[group]):
                         yield from _rows(rows, batch)
                         done += batch.num_rows
                 except (pa.ArrowException, OSError) as error:
@@ -78,14 +79,20 @@ def _broken(rows: Gathering, reason: str) -> Iterator[Batch]:
 
 def _rows(rows: Gathering, batch: Any) -> Iterator[Batch]:
     """Add an Arrow batch's rows one by one; a row that holds what is no UTF-8 is a bad one."""
-    for start in range(0, batch.num_rows, ROWS):
-        part = batch.slice(start, ROWS)
+    step = _at_once(batch.num_rows, batch.nbytes)
+    for start in range(0, batch.num_rows, step):
+        part = batch.slice(start, step)
         try:
             values = part.to_pylist()
         except (UnicodeDecodeError, ValueError):
             values = [_alone(part.slice(at, 1)) for at in range(part.num_rows)]
         for value in values:
-            yield from rows.add(value, None)
+            yield from rows.add(value, None, size=batch.nbytes // batch.num_rows)
+
+
+def _at_once(rows: int, size: int) -> int:
+    """Give how many of so many rows of so many bytes in all to hold at once."""
+    return max(1, min(ROWS, HELD * rows // max(1, size)))
 
 
 def _alone(row: Any) -> Row | Bad:

@@ -59,7 +59,7 @@ def read(pieces: Iterator[bytes], limit: int, offset: int = 0, field: str | None
             continue
         yield from rows.rest()
         values, start, source = whole
-        yield Batch(values, rows.row, _spans(source, start), broken=False)
+        yield Batch(values, rows.row, _spans(source, start), len(source), broken=False)
         rows.row += len(values)
     if text.broken or reader.depth:
         why = text.broken or "the file is cut off: the array's closing ] is missing"

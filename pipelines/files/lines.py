@@ -37,7 +37,7 @@ def whole(pieces: Iterator[bytes], limit: int, offset: int = 0) -> Iterator[tupl
 
 
 def _alone(told: Bad, start: int, row: int) -> Batch:
-    return Batch([told], row, lambda _at: (start, told.raw), broken=True)
+    return Batch([told], row, lambda _at: (start, told.raw), len(told.raw), broken=True)
 
 
 def _lines(pieces: Iterator[bytes], limit: int, offset: int) -> Iterator[tuple[int, list[bytes] | Bad]]:
@@ -87,7 +87,7 @@ def _batch(lines: list[bytes], start: int, row: int) -> Batch:
     except orjson.JSONDecodeError:
         return _one_by_one(lines, start, row)
     if set(map(type, values)) <= {dict}:
-        return Batch(values, row, _places(lines, start), broken=False)
+        return Batch(values, row, _places(lines, start), sum(map(len, lines)), broken=False)
     return _one_by_one(lines, start, row)
 
 
@@ -111,4 +111,4 @@ def _one_by_one(lines: list[bytes], start: int, row: int) -> Batch:
             values.append(parsed(line.removesuffix(b"\n")))
             places.append((start, line.rstrip(b"\r\n")))
         start += len(line)
-    return Batch(values, row, places.__getitem__, broken=True)
+    return Batch(values, row, places.__getitem__, sum(map(len, lines)), broken=True)

@@ -89,7 +89,7 @@ def _nested(ending: str, text: Iterator[bytes], limit: int, offset: int, head: b
 
 
 def _one(what: Bad) -> Iterator[Batch]:
-    yield Batch([what], 0, lambda _at: (0, what.raw), broken=True)
+    yield Batch([what], 0, lambda _at: (0, what.raw), len(what.raw), broken=True)
 
 
 def _is_document(head: bytes, *, named: bool) -> bool:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+HELD = 4 << 20  # bytes of rows in a batch, unless one has more
 RAW_KEPT = 4_000  # bytes of a bad row: enough for the 1,000 characters that are stored
 
 Row = dict[str, Any]
@@ -25,6 +26,7 @@ class Bad(NamedTuple):
 class Batch:
     """Rows in order: a dict or a `Bad` each; the number of the first, from 0; `broken` tells whether any is bad.
 
+    `size` is about how many bytes the rows have, so that few long ones are held at once.
     `locate` gives the offset (bytes from the start of the decompressed file, null where the format has none) and the
     raw bytes of the row at an index: only bad rows need them, so they are worked out on demand.
     """
@@ -32,6 +34,7 @@ class Batch:
     values: list[Row | Bad]
     row: int
     locate: Located
+    size: int
     broken: bool
 
 
@@ -68,27 +71,33 @@ def no_object(value: object, raw: bytes) -> Bad:
 
 
 class Gathering:
-    """Rows that are found one by one, gathered into batches of `size`."""
+    """Rows that are found one by one, gathered into batches of `most`, or of 4 MiB where they are long."""
 
-    def __init__(self, size: int = 1_000) -> None:
-        self.size, self.row = size, 0
+    def __init__(self, most: int = 1_000) -> None:
+        self.most, self.row, self.held = most, 0, 0
         self.values: list[Row | Bad] = []
         self.places: list[tuple[int | None, bytes | None]] = []
 
-    def add(self, value: Row | Bad, offset: int | None, raw: bytes | None = None) -> Iterator[Batch]:
-        """Add a row; gives the batch that it fills, if it does. Without `raw` a row is told as its JSON."""
+    def add(
+        self, value: Row | Bad, offset: int | None, raw: bytes | None = None, size: int | None = None
+    ) -> Iterator[Batch]:
+        """Add a row; gives the batch that it fills, if it does. Without `raw` a row is told as its JSON.
+
+        `size` is about how many bytes it has, `raw`'s unless told.
+        """
         self.values.append(value)
         self.places.append((offset, raw))
-        if len(self.values) >= self.size:
+        self.held += len(raw or b"") if size is None else size
+        if len(self.values) >= self.most or self.held >= HELD:
             yield from self.rest()
 
     def rest(self) -> Iterator[Batch]:
         """Give what is left as the last batch."""
         if self.values:
             broken = any(isinstance(value, Bad) for value in self.values)
-            yield Batch(self.values, self.row, _told(self.values, self.places), broken)
+            yield Batch(self.values, self.row, _told(self.values, self.places), self.held, broken)
             self.row += len(self.values)
-            self.values, self.places = [], []
+            self.values, self.places, self.held = [], [], 0
 
 
 def _told(values: list[Row | Bad], places: list[tuple[int | None, bytes | None]]) -> Located:

@@ -32,8 +32,9 @@ def read(pieces: Iterator[bytes], limit: int, offset: int = 0) -> Iterator[Batch
         if isinstance(found, Bad):
             yield from rows.add(found, start, found.raw)
             continue
-        for value in _values(found):
-            yield from rows.add(value, start, found)
+        values = _values(found)
+        for value in values:
+            yield from rows.add(value, start, found, len(found) // len(values))
     yield from rows.rest()
 
 
