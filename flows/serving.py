@@ -1,6 +1,8 @@
 """The commands `./mill serve` and `./mill approve`."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 from uuid import UUID
@@ -12,6 +14,7 @@ from schemas.errors import GristmillError
 app = App(name="mill", help="Schedules and triggers, with Prefect.")
 No = Parameter(negative=())
 Above = validators.Number(gt=0)
+ASKING = 5  # seconds from a run's suspension within which it has stored its question
 
 
 @app.command
@@ -78,8 +81,9 @@ def serve(
     common: dict[str, Any] = {"notify": notify or []}
     with server(port) as url, temporary_settings({PREFECT_API_URL: url}):
         os.environ["PREFECT_API_URL"] = url  # for the processes of the runs
-        common["lease"] = make_lease(lease) if lease else None
-        watch_over_runs()
+        with _told_in_words():
+            common["lease"] = make_lease(lease) if lease else None
+            watch_over_runs()
         schedule = {"cron": cron, "timezone": timezone} if cron else {"interval": every} if every else None
         night = {"to": to, "new_only": not all_rows, "ask": ask}
         made = [
@@ -103,8 +107,10 @@ def watch(*, lease: list[str] | None = None) -> None:
     from flows.deployments import make_lease
     from flows.triggers import watch_over_runs
 
-    watch_over_runs()
-    print("\n".join(["runs without a heartbeat are started again", *(make_lease(one) for one in lease or ())]))  # noqa: T201 - a command speaks
+    with _told_in_words():
+        watch_over_runs()
+        said = ["runs without a heartbeat are started again", *(make_lease(one) for one in lease or ())]
+    print("\n".join(said))  # noqa: T201 - a command speaks
 
 
 @app.command
@@ -131,22 +137,68 @@ def approve(
     import getpass
 
     from prefect.exceptions import FlowPauseTimeout, NotPausedError, ObjectNotFound
-    from prefect.flow_runs import resume_flow_run
 
     if run is None:
-        print("\n".join(waiting()) or "no run waits")  # noqa: T201 - a command speaks
+        with _told_in_words():
+            print("\n".join(waiting()) or "no run waits")  # noqa: T201 - a command speaks
         return
     try:
-        resume_flow_run(run, run_input={"yes": not no, "who": who or getpass.getuser(), "why": why})
+        with _told_in_words():
+            _answer(run, {"yes": not no, "who": who or getpass.getuser(), "why": why})
     except (FlowPauseTimeout, NotPausedError, ObjectNotFound) as error:
         raise GristmillError(
             f"the run {run} waits for nobody ({error}); is PREFECT_API_URL that of its server?"
         ) from error
-    except RuntimeError as error:  # the server refused: its database was busy when the run put its question, say
+    except RuntimeError as error:  # the server refused
         raise GristmillError(
             f"the run {run} can't be answered, and nothing was published ({error}): start it again"
         ) from error
     print(f"{run}: {'no' if no else 'yes'}")  # noqa: T201 - a command speaks
+
+
+@contextmanager
+def _told_in_words() -> Iterator[None]:
+    """Say in words that Prefect's server can't be reached, or refuses."""
+    import httpx
+
+    try:
+        yield
+    except httpx.HTTPError as error:
+        where = os.environ.get("PREFECT_API_URL") or "that Prefect has started here (PREFECT_API_URL names none)"
+        raise GristmillError(f"the server {where} did not take it, and nothing was changed: {error}") from error
+
+
+def _answer(run: UUID, answer: dict[str, Any]) -> None:
+    """Answer a run; one whose question was lost is asked anew first.
+
+    Prefect suspends a run and then stores its question: where the server's database is busy, the run waits without one.
+    """
+    from prefect.flow_runs import resume_flow_run
+
+    try:
+        resume_flow_run(run, run_input=answer)
+    except RuntimeError as error:
+        if "schema not found" not in str(error):
+            raise
+        _ask_anew(run)
+        resume_flow_run(run, run_input=answer)
+
+
+def _ask_anew(run: UUID) -> None:
+    import time
+
+    from prefect.client.orchestration import get_client
+    from prefect.input.run_input import keyset_from_paused_state
+
+    from flows.publish import Approval
+
+    time.sleep(ASKING)  # it may be about to ask
+    with get_client(sync_client=True) as client:
+        state = client.read_flow_run(run).state
+        if state and state.is_paused():
+            keys = keyset_from_paused_state(state)
+            if not client.filter_flow_run_input(run, keys["schema"], 1, set()):
+                Approval.save(keys, flow_run_id=run)
 
 
 def waiting() -> list[str]:

@@ -1,15 +1,18 @@
 """Ids of samples, by what they say; of any number of them in bounded memory."""
 
+import tempfile
 from collections.abc import Collection, Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from xxhash import xxh3_128_digest
 
 if TYPE_CHECKING:
-    import sqlite3
+    import numpy as np
+    import numpy.typing as npt
 
 IN_MEMORY = 250_000  # hashes, of about 100 bytes each with what holds them
-AT_ONCE = 500  # hashes looked up by one query; SQLite allows 999 parameters at its smallest
+MERGED = 4  # runs that become one
+BITS = 28  # 2**28 bits of the filter are 32 MiB; of 10 million hashes 1 in 200 others passes it
 
 
 class Names:
@@ -23,7 +26,7 @@ class Names:
     def __init__(self, in_memory: int = IN_MEMORY) -> None:
         self.in_memory = in_memory
         self.seen: dict[bytes, int] = {}  # by hash, how often it was said again
-        self.stored: sqlite3.Connection | None = None
+        self.stored: _Stored | None = None
 
     def __call__(self, said: Iterable[bytes]) -> list[str]:
         """Give an id for each, 32 hexadecimal digits."""
@@ -36,7 +39,9 @@ class Names:
         else:
             names = [self._one(digest) for digest in digests]
         if len(self.seen) > self.in_memory:
-            self._store()
+            self.stored = self.stored or _Stored()
+            self.stored.add(self.seen)
+            self.seen = {}
         return list(map(bytes.hex, names))
 
     def _one(self, digest: bytes) -> bytes:
@@ -50,23 +55,111 @@ class Names:
 
     def _recall(self, digests: Collection[bytes]) -> None:
         """Bring into memory what the file holds of these hashes."""
-        if self.stored is None:
-            return
-        asked = [digest for digest in digests if digest not in self.seen]
-        for start in range(0, len(asked), AT_ONCE):
-            some = asked[start : start + AT_ONCE]
-            marks = ", ".join("?" * len(some))
-            query = f"SELECT digest, again FROM seen WHERE digest IN ({marks})"  # noqa: S608 - marks alone
-            self.seen.update(self.stored.execute(query, some))
+        if self.stored and digests:
+            found = self.stored.find([digest for digest in digests if digest not in self.seen])
+            self.seen |= found
 
-    def _store(self) -> None:
-        if self.stored is None:
-            import sqlite3
 
-            self.stored = sqlite3.connect("")  # SQLite's own temporary file
-            self.stored.execute("PRAGMA journal_mode=OFF")
-            self.stored.execute("PRAGMA cache_size=-16384")  # KiB
-            self.stored.execute("CREATE TABLE seen (digest BLOB PRIMARY KEY, again INTEGER) WITHOUT ROWID")
-        self.stored.executemany("INSERT OR REPLACE INTO seen VALUES (?, ?)", sorted(self.seen.items()))
-        self.stored.commit()
-        self.seen = {}
+class _Run(NamedTuple):
+    """Hashes in order of their first halves, in a temporary file: these, the second halves, and the numbers."""
+
+    first: "npt.NDArray[np.uint64]"
+    second: "npt.NDArray[np.uint64]"
+    again: "npt.NDArray[np.uint64]"
+
+
+class _Stored:
+    """Hashes and their numbers in temporary files, of which the newest holds, behind a Bloom filter.
+
+    The filter spares nearly all hashes that are new the search. In one table of SQLite's they cost as much as all else
+    of ingest does: each falls on another page.
+    """
+
+    def __init__(self) -> None:
+        import numpy as np
+
+        self.bits = np.zeros(2**BITS // 8, np.uint8)
+        self.large: list[_Run] = []  # the oldest first, in both
+        self.small: list[_Run] = []
+
+    def add(self, hashes: dict[bytes, int]) -> None:
+        """Add hashes with their numbers, which stand in the place of earlier ones."""
+        import numpy as np
+
+        words = _words(list(hashes))
+        at = _places(words)
+        np.bitwise_or.at(self.bits, at >> 3, np.uint8(1) << (at & 7).astype(np.uint8))
+        order = np.argsort(words[:, 0])
+        again = np.fromiter(hashes.values(), np.uint64, len(hashes))
+        self.small.append(_written(_Run(words[order, 0], words[order, 1], again[order])))
+        if len(self.small) == MERGED:
+            self.large.append(_merged(self.small))
+            self.small = []
+
+    def find(self, hashes: list[bytes]) -> dict[bytes, int]:
+        """Give those of the hashes that are there, with their numbers."""
+        import numpy as np
+
+        words = _words(hashes)
+        at = _places(words)
+        passed = ((self.bits[at >> 3] >> (at & 7).astype(np.uint8)) & 1).all(axis=1)
+        left = set(np.flatnonzero(passed).tolist())
+        found: dict[int, int] = {}
+        for run in (*reversed(self.small), *reversed(self.large)):
+            if left:
+                found |= _found(run, words, np.array(sorted(left)))
+                left -= found.keys()
+        return {hashes[one]: again for one, again in found.items()}
+
+
+def _words(hashes: list[bytes]) -> "npt.NDArray[np.uint64]":
+    """Give hashes as their two halves, shape (hashes, 2)."""
+    import numpy as np
+
+    return np.frombuffer(b"".join(hashes), "<u8").reshape(-1, 2)
+
+
+def _places(words: "npt.NDArray[np.uint64]") -> "npt.NDArray[np.uint64]":
+    """Give the filter's two bits of each hash, shape (hashes, 2)."""
+    import numpy as np
+
+    return words >> np.uint64(64 - BITS)
+
+
+def _found(run: _Run, words: "npt.NDArray[np.uint64]", asked: "npt.NDArray[np.int64]") -> dict[int, int]:
+    """Give the numbers of those hashes that a run holds, of the `asked` ones, by index."""
+    import numpy as np
+
+    found: dict[int, int] = {}
+    place = np.searchsorted(run.first, words[asked, 0])
+    while len(asked):  # again only for hashes that share their first half with another
+        near = place < len(run.first)
+        place, asked = place[near], asked[near]
+        near = run.first[place] == words[asked, 0]
+        place, asked = place[near], asked[near]
+        same = run.second[place] == words[asked, 1]
+        found.update(zip(asked[same].tolist(), run.again[place[same]].tolist(), strict=True))
+        place, asked = place[~same] + 1, asked[~same]
+    return found
+
+
+def _written(run: _Run) -> _Run:
+    """Put a run into a temporary file, which is gone with it."""
+    import numpy as np
+
+    with tempfile.TemporaryFile() as file:
+        np.concatenate(run).tofile(file)
+        file.flush()
+        whole = np.memmap(file, np.uint64, "r", shape=(3, len(run.first)))
+    return _Run(*whole)
+
+
+def _merged(runs: list[_Run]) -> _Run:
+    """Make one run of several; of what more than one holds the newest stays."""
+    import numpy as np
+
+    first, second, again = (np.concatenate(parts) for parts in zip(*reversed(runs), strict=True))
+    order = np.lexsort((second, first))  # the newest first, of the same
+    first, second, again = first[order], second[order], again[order]
+    stays = np.append(True, (first[1:] != first[:-1]) | (second[1:] != second[:-1]))
+    return _written(_Run(first[stays], second[stays], again[stays]))

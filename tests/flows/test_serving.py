@@ -2,6 +2,7 @@
 
 import uuid
 
+import httpx
 import pytest
 from prefect.exceptions import FlowPauseTimeout, NotPausedError
 
@@ -14,9 +15,10 @@ from schemas.errors import GristmillError
     [
         (NotPausedError("Cannot resume a run that isn't paused!"), "waits for nobody .*isn't paused"),
         (FlowPauseTimeout("Flow run can no longer be resumed."), "waits for nobody .*no longer be resumed"),
+        (httpx.ConnectError("Connection refused"), "did not take it, and nothing was changed: Connection refused"),
         (
-            RuntimeError("Cannot resume this run: Run input schema not found."),
-            "can't be answered, and nothing was published .*schema not found.*start it again",
+            RuntimeError("Cannot resume this run: Run input data not found."),
+            "can't be answered, and nothing was published .*data not found.*start it again",
         ),
     ],
 )

@@ -4,8 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from xxhash import xxh3_128_digest, xxh3_128_hexdigest
 
-from pipelines.naming import Names
+from pipelines.naming import Names, _Stored
 
+HASHES = st.sampled_from([first * 8 + second * 8 for first in (b"a", b"b", b"\xff") for second in (b"a", b"b", b"\0")])
 BATCHES = st.lists(st.lists(st.sampled_from([b"a", b"b", b"c", b"d", b"e"]), max_size=6), max_size=8)
 
 
@@ -34,3 +35,14 @@ def test_a_row_that_says_the_name_of_another_ones_repetition_is_named_otherwise(
     made = digest + (1).to_bytes(8, "little")  # what the repetition is the hash of
     (third,) = names([made])
     assert len({first, second, third}) == 3
+
+
+@given(added=st.lists(st.dictionaries(HASHES, st.integers(0, 9), min_size=1), max_size=14), asked=st.lists(HASHES))
+def test_the_file_holds_what_was_added_last_however_often_it_was_merged(
+    added: list[dict[bytes, int]], asked: list[bytes]
+) -> None:
+    stored, known = _Stored(), dict[bytes, int]()
+    for some in added:
+        stored.add(some)
+        known |= some
+    assert stored.find(asked) == {one: known[one] for one in asked if one in known}
