@@ -1,5 +1,6 @@
 """Ids of samples, by what they say; of any number of them in bounded memory."""
 
+import mmap
 import tempfile
 from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, NamedTuple
@@ -10,7 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-IN_MEMORY = 250_000  # hashes, of about 100 bytes each with what holds them
+IN_MEMORY = 125_000  # hashes, of about 100 bytes each with what holds them
 MERGED = 4  # runs that become one
 BITS = 28  # 2**28 bits of the filter are 32 MiB; of 10 million hashes 1 in 200 others passes it
 
@@ -42,6 +43,7 @@ class Names:
             self.stored = self.stored or _Stored()
             self.stored.add(self.seen)
             self.seen = {}
+            self.stored.tidy()
         return list(map(bytes.hex, names))
 
     def _one(self, digest: bytes) -> bytes:
@@ -63,6 +65,7 @@ class Names:
 class _Run(NamedTuple):
     """Hashes in order of their first halves, in a temporary file: these, the second halves, and the numbers."""
 
+    mapped: mmap.mmap
     first: "npt.NDArray[np.uint64]"
     second: "npt.NDArray[np.uint64]"
     again: "npt.NDArray[np.uint64]"
@@ -91,10 +94,15 @@ class _Stored:
         np.bitwise_or.at(self.bits, at >> 3, np.uint8(1) << (at & 7).astype(np.uint8))
         order = np.argsort(words[:, 0])
         again = np.fromiter(hashes.values(), np.uint64, len(hashes))
-        self.small.append(_written(_Run(words[order, 0], words[order, 1], again[order])))
-        if len(self.small) == MERGED:
+        self.small.append(_written(words[order, 0], words[order, 1], again[order]))
+
+    def tidy(self) -> None:
+        """Make one run of as many as are merged at once; what was read of others leaves this process's memory."""
+        if len(self.small) >= MERGED:
             self.large.append(_merged(self.small))
             self.small = []
+        for run in (*self.small, *self.large):
+            run.mapped.madvise(mmap.MADV_DONTNEED)
 
     def find(self, hashes: list[bytes]) -> dict[bytes, int]:
         """Give those of the hashes that are there, with their numbers."""
@@ -143,23 +151,25 @@ def _found(run: _Run, words: "npt.NDArray[np.uint64]", asked: "npt.NDArray[np.in
     return found
 
 
-def _written(run: _Run) -> _Run:
+def _written(*columns: "npt.NDArray[np.uint64]") -> _Run:
     """Put a run into a temporary file, which is gone with it."""
     import numpy as np
 
     with tempfile.TemporaryFile() as file:
-        np.concatenate(run).tofile(file)
+        for column in columns:
+            column.tofile(file)
         file.flush()
-        whole = np.memmap(file, np.uint64, "r", shape=(3, len(run.first)))
-    return _Run(*whole)
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    return _Run(mapped, *np.frombuffer(mapped, np.uint64).reshape(len(columns), -1))
 
 
 def _merged(runs: list[_Run]) -> _Run:
     """Make one run of several; of what more than one holds the newest stays."""
     import numpy as np
 
-    first, second, again = (np.concatenate(parts) for parts in zip(*reversed(runs), strict=True))
+    _mapped, *columns = zip(*reversed(runs), strict=True)
+    first, second, again = map(np.concatenate, columns)
     order = np.lexsort((second, first))  # the newest first, of the same
-    first, second, again = first[order], second[order], again[order]
+    first, second = first[order], second[order]
     stays = np.append(True, (first[1:] != first[:-1]) | (second[1:] != second[:-1]))
-    return _written(_Run(first[stays], second[stays], again[stays]))
+    return _written(first[stays], second[stays], again[order[stays]])

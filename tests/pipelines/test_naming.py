@@ -44,5 +44,6 @@ def test_the_file_holds_what_was_added_last_however_often_it_was_merged(
     stored, known = _Stored(), dict[bytes, int]()
     for some in added:
         stored.add(some)
+        stored.tidy()
         known |= some
     assert stored.find(asked) == {one: known[one] for one in asked if one in known}
