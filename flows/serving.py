@@ -164,8 +164,10 @@ def _told_in_words() -> Iterator[None]:
     try:
         yield
     except httpx.HTTPError as error:
-        where = os.environ.get("PREFECT_API_URL") or "that Prefect has started here (PREFECT_API_URL names none)"
-        raise GristmillError(f"the server {where} did not take it, and nothing was changed: {error}") from error
+        where = os.environ.get("PREFECT_API_URL") or "of no name: PREFECT_API_URL is not set"
+        raise GristmillError(
+            f"Prefect's server ({where}) can't be reached or refuses: {error}; when it is up, say the same again"
+        ) from error
 
 
 def _answer(run: UUID, answer: dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ from schemas.errors import GristmillError
     [
         (NotPausedError("Cannot resume a run that isn't paused!"), "waits for nobody .*isn't paused"),
         (FlowPauseTimeout("Flow run can no longer be resumed."), "waits for nobody .*no longer be resumed"),
-        (httpx.ConnectError("Connection refused"), "did not take it, and nothing was changed: Connection refused"),
+        (httpx.ConnectError("Connection refused"), "can't be reached or refuses: Connection refused"),
         (
             RuntimeError("Cannot resume this run: Run input data not found."),
             "can't be answered, and nothing was published .*data not found.*start it again",
