@@ -10,7 +10,7 @@ from pipelines.files.rows import RAW_KEPT, Bad
 from pipelines.shards import Told
 from schemas.tables import QUARANTINED
 
-AT_ONCE = 5_000  # rows
+AT_ONCE = 5_000  # rows: making a frame of fewer costs more than the rows
 GROUP = 4_096  # rows of a row group
 GATHERED = ("row", "offset", "reason", "sha256", "raw")  # what is told of each, in the table's order
 SHOWN = 1_000  # characters of a bad row
@@ -38,13 +38,15 @@ class Quarantine:
         self._add(told, rows, offsets, [why] * len(rows), hashes, [raw[:RAW_KEPT] for raw in raws])
 
     def _add(self, told: Told, *columns: Sequence[Any]) -> None:
+        """Add columns in the order of `GATHERED`."""
         if told is not self.told:
             self.flush()
             self.told = told
-        for name, values in zip(GATHERED, columns, strict=True):
+        added = dict(zip(GATHERED, columns, strict=True))
+        for name, values in added.items():
             self.columns[name].extend(values)
         if not self.first:
-            self.first = f" The first: {told.file}, row {columns[0][0]}: {columns[2][0]}."
+            self.first = f" The first: {told.file}, row {added['row'][0]}: {added['reason'][0]}."
         if len(self.columns["row"]) >= AT_ONCE:
             self.flush()
 

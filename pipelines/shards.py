@@ -14,7 +14,7 @@ from schemas.chats import Chat
 from schemas.tables import SAMPLES
 
 SMALL = Shard(10_000, 8 << 20)  # in memory that was used before: fresh one costs more than writing
-AT_ONCE = 5_000
+AT_ONCE = 5_000  # plain samples that become a frame, fewer where they are long
 
 
 def said_plainly(asked: str, reply: str | None) -> bytes:
@@ -84,7 +84,7 @@ class Shards:
         return blank
 
     def _framed(self) -> None:
-        """Make a frame of the plain samples: often enough for them to be in the processor's cache still."""
+        """Make a frame of the plain samples."""
         lists, self.lists, self.listed = self.lists, Plain([], [], [], []), 0
         columns = [
             pl.Series("id", lists.ids, dtype=pl.String),
