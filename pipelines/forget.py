@@ -95,7 +95,7 @@ def _list(out: Path, told: Told) -> None:
             known,
             salt=told["salt"],
             rows=known.rows | rows,
-            raw=known.raw | set(told["raw"]),
+            records=known.records | set(map(replace(known, salt=told["salt"]).record, told["raw"])),
             clean=frozenset((own if not known else known.clean) - set(told["holding"])),
         ),
     )

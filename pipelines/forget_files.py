@@ -27,8 +27,8 @@ class Gone:
         conditions = [~pl.col(name).is_in(ids).fill_null(value=False) for name in IDS if schema.get(name) == pl.String]
         if "parents" in schema:
             conditions.append(~pl.col("parents").list.eval(pl.element().is_in(ids)).list.any().fill_null(value=False))
-        if "raw" in schema and "sha256" in schema:
-            conditions.append(~pl.col("sha256").is_in(list(self.raw)))
+        if "raw" in schema and "hash" in schema:
+            conditions.append(~pl.col("hash").is_in(list(self.raw)))
         return pl.all_horizontal(conditions) if conditions else None
 
 

@@ -140,7 +140,14 @@ def _records(out: Path, selection: Selection) -> set[str]:
     meant = pl.any_horizontal(pl.col("source").is_in(list(selection.sources)), *of_file)
     for stage in stages_in(out):
         for file in sorted((stage / "quarantined").glob("*.parquet")):
-            found.update(pl.scan_parquet(file).filter(meant).select("sha256").collect()["sha256"])
+            rows = pl.scan_parquet(file).filter(meant)
+            if "hash" in rows.collect_schema():
+                found.update(rows.select("hash").collect()["hash"])
+            elif not rows.head(1).collect().is_empty():
+                raise GristmillError(
+                    f"{stage} was written by an earlier version, which told quarantined rows by another hash: run its "
+                    "recipe again, remove this folder, and forget again"
+                )
     return found
 
 
@@ -175,9 +182,10 @@ def _candidates(out: Path, ids: set[str]) -> tuple[set[str], set[str]]:
 
 def _recorded_in(out: Path, raw: set[str]) -> set[str]:
     """Give the stages that hold one of the quarantined records."""
-    meant = pl.col("sha256").is_in(list(raw))
-    files = _read(out, "quarantined") if raw else ()
-    return {stage.name for stage, file in files if pl.scan_parquet(file).select(meant.any()).collect().item()}
+    meant = pl.col("hash").is_in(list(raw))
+    files = [(stage, pl.scan_parquet(file)) for stage, file in _read(out, "quarantined")] if raw else []
+    told = [(stage, rows) for stage, rows in files if "hash" in rows.collect_schema()]  # not those of earlier versions
+    return {stage.name for stage, rows in told if rows.select(meant.any()).collect().item()}
 
 
 def _runs(out: Path, gone: Gone) -> Iterator[Told]:

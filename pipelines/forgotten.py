@@ -12,6 +12,7 @@ import polars as pl
 
 from pipelines.store import write_bytes
 from schemas.chats import content_id
+from schemas.errors import GristmillError
 
 NAME = "forgotten.json"
 SAID = ("prompt", "reply", "weight", "replies", "reference", "check", "tools")  # what a sample says
@@ -22,23 +23,24 @@ class Forgotten:
     """Rows to be left out wherever they are read.
 
     `rows` are salted SHA-256 hashes of what a sample says, each with the source that it is left out of, or null for
-    every source; `raw` are SHA-256 hashes of quarantined records. `clean` names the ingested tables that were searched
-    when the list was last added to and held none of it: they stand as they are.
+    every source; `records` are salted SHA-256 hashes of quarantined records' own hashes, which could be turned back.
+    `clean` names the ingested tables that were searched when the list was last added to and held none of it: they stand
+    as they are.
     """
 
     salt: str = ""
     rows: frozenset[tuple[str, str | None]] = frozenset()
-    raw: frozenset[str] = frozenset()
+    records: frozenset[str] = frozenset()
     clean: frozenset[str] = frozenset()
     counts: Counter[str] = field(default_factory=Counter)  # rows left out in this process, by file
 
     def __bool__(self) -> bool:
-        return bool(self.rows or self.raw)
+        return bool(self.rows or self.records)
 
     @property
     def version(self) -> str:
         """The hash of the list."""
-        return content_id(self.salt, sorted(map(str, self.rows)), sorted(self.raw))
+        return content_id(self.salt, sorted(map(str, self.rows)), sorted(self.records))
 
     def keys(self, samples: pl.DataFrame) -> list[str]:
         """Give the hash of what each sample says."""
@@ -65,15 +67,19 @@ class Forgotten:
 
         return some if self.rows else write
 
-    def records(self, write: Callable[[pl.DataFrame], object]) -> Callable[[pl.DataFrame], object]:
+    def record(self, known: str) -> str:
+        """Give what stands in the list for a quarantined record, by its hash."""
+        return hashlib.sha256(f"{self.salt}{known}".encode()).hexdigest()
+
+    def quarantined(self, write: Callable[[pl.DataFrame], object]) -> Callable[[pl.DataFrame], object]:
         """Give a `write` that leaves the forgotten records out of the quarantine."""
 
         def some(frame: pl.DataFrame) -> None:
-            gone = frame["sha256"].is_in(list(self.raw))
+            gone = pl.Series([self.record(known) in self.records for known in frame["hash"]], dtype=pl.Boolean)
             self.counts.update(f"quarantined {file}" for file in frame.filter(gone)["file"])
             write(frame.filter(~gone))
 
-        return some if self.raw else write
+        return some if self.records else write
 
 
 def load(out: Path) -> Forgotten:
@@ -84,8 +90,13 @@ def load(out: Path) -> Forgotten:
 
         return Forgotten(salt=secrets.token_hex(16))
     told = orjson.loads(file.read_bytes())
+    if told.get("raw"):
+        raise GristmillError(
+            f"{file} names {len(told['raw']):,} quarantined record(s) in 'raw' by their SHA-256, as an earlier version "
+            "did, and rows are told by another hash now: empty 'raw', run what reads them again, and forget them again"
+        )
     rows = frozenset((one["key"], one["source"]) for one in told["rows"])
-    return Forgotten(told["salt"], rows, frozenset(told["raw"]), frozenset(told["clean"]))
+    return Forgotten(told["salt"], rows, frozenset(told["records"]), frozenset(told["clean"]))
 
 
 def beside(store: Path) -> Forgotten:
@@ -99,7 +110,7 @@ def save(out: Path, known: Forgotten) -> None:
     told: dict[str, Any] = {
         "salt": known.salt,
         "rows": [{"key": key, "source": source} for key, source in sorted(known.rows, key=str)],
-        "raw": sorted(known.raw),
+        "records": sorted(known.records),
         "clean": sorted(known.clean),
     }
     out.mkdir(parents=True, exist_ok=True)

@@ -120,7 +120,7 @@ def _build(folder: Path, files: list[File], skipped: list[str], limit: int | Non
         Writer(folder, "samples", SAMPLES, compression="uncompressed", shard=SMALL) as good,
         Writer(folder, "quarantined", QUARANTINED, compression="uncompressed", group=GROUP, shard=SMALL) as bad_rows,
     ):
-        tables = Tables(Shards(gone.samples(good.write)), Quarantine(gone.records(bad_rows.write)))
+        tables = Tables(Shards(gone.samples(good.write)), Quarantine(gone.quarantined(bad_rows.write)))
         told = list(_read_files(files, tables, limit))
         for table in tables:
             table.flush()

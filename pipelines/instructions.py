@@ -121,7 +121,7 @@ def plain_alpaca(rows: list[dict[str, Any]]) -> tuple[list[str], list[str | None
 
     It says what `alpaca` says, at a fraction of its time; a turn that is empty or blank is a row that `alpaca` refuses.
     """
-    if not all(map(SPECIAL.isdisjoint, rows)):
+    if not SPECIAL.isdisjoint(set().union(*rows)):
         return None
     columns: list[list[Any]] = [[row.get(name) for row in rows] for name in ("instruction", "input", "output")]
     instructions, inputs, replies = columns

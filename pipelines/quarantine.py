@@ -1,10 +1,11 @@
 """Bad rows on their way to the disk: why, where they lie, their hash, and what they begin with."""
 
+import codecs
 from collections.abc import Callable, Iterable, Sequence
-from hashlib import sha256
 from typing import Any
 
 import polars as pl
+from xxhash import xxh3_128_hexdigest
 
 from pipelines.files.rows import RAW_KEPT, Bad
 from pipelines.shards import Told
@@ -12,8 +13,7 @@ from schemas.tables import QUARANTINED
 
 AT_ONCE = 5_000  # rows: making a frame of fewer costs more than the rows
 GROUP = 4_096  # rows of a row group
-GATHERED = ("row", "offset", "reason", "sha256", "raw")  # what is told of each, in the table's order
-SHOWN = 1_000  # characters of a bad row
+GATHERED = ("row", "offset", "reason", "hash", "raw")  # what is told of each, in the table's order
 
 
 class Quarantine:
@@ -34,7 +34,7 @@ class Quarantine:
     def add_alike(self, told: Told, rows: Sequence[int], places: Iterable[tuple[int | None, bytes]], why: str) -> None:
         """Add bad rows of one file that have the same fault, each with its offset and all of its bytes."""
         offsets, raws = zip(*places, strict=True)
-        hashes = [sha256(raw).hexdigest() for raw in raws]
+        hashes = list(map(xxh3_128_hexdigest, raws))
         self._add(told, rows, offsets, [why] * len(rows), hashes, [raw[:RAW_KEPT] for raw in raws])
 
     def _add(self, told: Told, *columns: Sequence[Any]) -> None:
@@ -54,17 +54,14 @@ class Quarantine:
         """Write what has been gathered."""
         if self.told and self.columns["row"]:
             columns, self.columns = self.columns, {name: [] for name in GATHERED}
-            raws = _shown(columns.pop("raw"))
+            columns["raw"] = list(map(_shown, columns["raw"]))
             alike = {"source": self.told.source, "file": self.told.file}
-            made = [pl.Series(name, [one]).new_from_index(0, len(raws)) for name, one in alike.items()]
+            made = [pl.Series(name, [one]).new_from_index(0, len(columns["raw"])) for name, one in alike.items()]
             made += [pl.Series(name, values, dtype=QUARANTINED[name]) for name, values in columns.items()]
-            self.write(pl.DataFrame([*made, raws]))
+            self.write(pl.DataFrame(made))
 
 
-def _shown(raws: list[bytes]) -> pl.Series:
-    """Give the first characters of each, undecodable bytes escaped."""
-    try:
-        texts = pl.Series("raw", raws, dtype=pl.Binary).cast(pl.String)
-    except pl.exceptions.ComputeError:  # one is no UTF-8, or cut within a character
-        texts = pl.Series("raw", [raw.decode("utf-8", "backslashreplace") for raw in raws], dtype=pl.String)
-    return texts.str.slice(0, SHOWN)
+def _shown(raw: bytes) -> str:
+    """Give the text of a row's first bytes, undecodable ones escaped; a character that was cut in two is left out."""
+    whole = len(raw) < RAW_KEPT
+    return codecs.utf_8_decode(raw, "backslashreplace", whole)[0]

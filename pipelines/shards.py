@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from typing import Any, NamedTuple
 
 import orjson
@@ -72,8 +73,10 @@ class Shards:
         blank = [at for at, asked in enumerate(asks) if not asked or asked.isspace()]
         rows: Sequence[int] = range(row, row + len(asks))
         if blank:
-            good = sorted(set(range(len(asks))).difference(blank))
-            rows, asks, replies = [rows[at] for at in good], [asks[at] for at in good], [replies[at] for at in good]
+            good = bytearray(b"\1") * len(asks)
+            for at in blank:
+                good[at] = 0
+            rows, asks, replies = list(compress(rows, good)), list(compress(asks, good)), list(compress(replies, good))
         self.lists.ids.extend(self.names(map(said_plainly, asks, replies)))
         self.lists.asks.extend(asks)
         self.lists.replies.extend(replies)

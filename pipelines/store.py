@@ -4,12 +4,14 @@ A folder holds Parquet shards and `manifest.json`, written last, with a checksum
 its answer there; a changed one has another name.
 """
 
+import gc
 import hashlib
 import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Self
 
@@ -73,6 +75,7 @@ def _built(store: Path, stage: str, question: Mapping[str, Any], build: Callable
     for left in store.glob(f".{folder.name}.*"):
         shutil.rmtree(left)
     work.mkdir()
+    _loaded()
     start = time.perf_counter()
     facts = build(work)
     manifest = {
@@ -90,6 +93,15 @@ def _built(store: Path, stage: str, question: Mapping[str, Any], build: Callable
     work.rename(folder)
     sync(store)
     return opened(folder, reused=False)
+
+
+@cache
+def _loaded() -> None:
+    """Have the garbage collector pass over what this process has loaded, now and at its end: modules stay.
+
+    Done once, so that at most the garbage of that moment is never collected.
+    """
+    gc.freeze()
 
 
 def stored_as(store: Path, stage: str, question: Mapping[str, Any]) -> Stored | None:

@@ -35,8 +35,8 @@ QUARANTINED = pl.Schema(
         "row": pl.Int64(),  # from 0, in the file
         "offset": pl.Int64(),  # bytes from the start of the file; null where the format has none
         "reason": pl.String(),
-        "sha256": pl.String(),  # of the raw bytes
-        "raw": pl.String(),  # their first 1,000 characters, undecodable bytes escaped
+        "hash": pl.String(),  # XXH3 of 128 bits of the raw bytes, 32 hexadecimal digits
+        "raw": pl.String(),  # their first 300 bytes, cut between characters, undecodable ones escaped
     }
 )
 

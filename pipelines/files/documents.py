@@ -5,13 +5,13 @@ what is broken the next object with the columns of the other rows is taken for t
 bad row. So a truncated file, a broken row and a merge conflict cost no good row.
 """
 
-import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 
 import orjson
+from xxhash import xxh3_128
 
 from pipelines.files.rows import RAW_KEPT, Bad, Batch, Gathering, Located, Row, bad, parsed
 from pipelines.files.windows import DECODER, Text, as_bytes, decoded
@@ -27,7 +27,7 @@ class _Garbage:
 
     def __init__(self, reason: str, offset: int) -> None:
         self.reason, self.offset = reason, offset
-        self.head, self.digest = b"", hashlib.sha256()
+        self.head, self.digest = b"", xxh3_128()
 
     def add(self, text: str) -> None:
         """Add the next of it."""

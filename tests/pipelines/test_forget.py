@@ -166,6 +166,21 @@ def test_a_row_goes_by_the_beginning_of_its_id_and_the_list_holds_no_text(folder
     assert row["id"] not in ids(folder, "kept")
 
 
+def test_the_list_tells_no_hash_that_a_row_could_be_found_by(folder: Path) -> None:
+    bad = pl.read_parquet(folder / "runs" / "sums" / "stages" / "ingest-*" / "quarantined" / "*.parquet")
+    forget(folder / "runs", THEIRS, print)
+    told = (folder / "runs" / "forgotten.json").read_text()
+    assert bad.filter(source="theirs").height == 1
+    assert not [known for known in bad["hash"] if known in told]
+
+
+def test_a_list_of_an_earlier_version_is_not_passed_over(folder: Path) -> None:
+    list_ = folder / "runs" / "forgotten.json"
+    list_.write_text('{"salt": "s", "rows": [], "raw": ["ab12"], "clean": []}')
+    with pytest.raises(GristmillError, match="names 1 quarantined record"):
+        forget(folder / "runs", THEIRS, print)
+
+
 def test_a_run_that_held_none_of_it_finds_its_stages_again(folder: Path, made: Path) -> None:
     other = folder / "other.toml"
     other.write_text(

@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from xxhash import xxh3_128_hexdigest
 
 from pipelines.ingest import ingest
 from pipelines.sources import Source
@@ -263,12 +264,14 @@ def test_samples_are_written_in_shards_that_can_be_gone_through_again(tmp_path: 
 def test_a_row_above_the_limit_is_quarantined_with_the_hash_of_all_of_it(tmp_path: Path) -> None:
     long = b'{"instruction": "' + b"x" * 3_000_000 + b'"}'
     good = b'{"instruction": "a"}'
-    for name, content in (("x.jsonl", b"\n".join([good, long, good])), ("x.json", b"[%b,%b,%b]" % (good, long, good))):
+    lines, document = b"\n".join([good, long, good]), b"[%b,%b,%b]" % (good, long, good)
+    for name, content, told in (("x.jsonl", lines, long), ("x.json", document, long + b",")):  # all up to the next row
         file = written(tmp_path, name, content)
         stored = ingest(tmp_path / "store", [Source(path=str(file), max_row_mib=1)])
         bad = read_table(stored, "quarantined", QUARANTINED)
         assert stored.facts["samples"] == 2
         assert content[bad["offset"][0] :].startswith(long)
+        assert bad["hash"][0] == xxh3_128_hexdigest(told)
         assert "max_row_mib" in bad["reason"][0]
     assert ingest(tmp_path / "store", [Source(path=str(file))]).facts["samples"] == 3
 
