@@ -42,7 +42,7 @@ def ngrams(
             found += [_matches(rows, known, index, n) for rows in texts]
         return pl.concat(found)
 
-    return MatchRule(match, threshold, unchecked=partial(too_short, n=n, shortest=shortest))
+    return MatchRule(match, threshold, unchecked=partial(too_short, n=n, shortest=shortest), needs_benchmarks=True)
 
 
 def too_short(benchmarks: Shards, *, n: int = 13, shortest: int = 4) -> pl.DataFrame:

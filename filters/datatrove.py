@@ -62,6 +62,8 @@ def _made(name: str, arguments: dict[str, Any]) -> Any:
     try:
         made = known[name](**arguments)
         made.filter(data.Document(text="It is only a trial.", id="trial"))
-    except (ImportError, TypeError, ValueError) as error:
+    except (ImportError, TypeError, ValueError, OSError) as error:  # the last: a model that is to be downloaded
         raise PartError([f"datatrove's {name} can't be made: {error}"]) from error
+    if "seed" in takes and arguments.get("seed") is None:
+        raise PartError([f"datatrove's {name} draws at random: say arguments = {{ seed = 7 }}, or any other number"])
     return made

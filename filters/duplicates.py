@@ -27,16 +27,26 @@ def exact(*, part: Part = "prompt", keep: str = "first", against: Sequence[str] 
     `against` are indexes of earlier datasets (`filters.index:write_index`): of what matches one of their rows,
     none stays. Two texts are the same when their 64-bit hashes are. Raises `InputError` where an index can't be used.
     """
+    _usable(against, part, None)
 
     def match(samples: Shards, _benchmarks: Shards) -> pl.DataFrame:
         known = [block.select(id="name", key="exact", outside=True) for block in _outside(against, part)]
         rows = [_keyed(shard, part, stable=bool(against)).with_columns(outside=False) for shard in samples]
         return stars(pl.concat([pl.DataFrame(schema=KEYED), *known, *rows]))
 
-    return MatchRule(match, 1.0, keep)
+    return MatchRule(match, 1.0, keep, files=tuple(against))
 
 
 KEYED = pl.Schema({"id": pl.String, "key": pl.UInt64, "outside": pl.Boolean})
+
+
+def _usable(against: Sequence[str], part: Part, differs: str | None) -> None:
+    """Raise `InputError` for the first of the indexes that can't be used."""
+    if against:
+        from filters.index import check_index
+
+        for path in against:
+            check_index(path, part, differs)
 
 
 def _outside(against: Sequence[str], part: Part) -> Iterator[pl.DataFrame]:
@@ -106,7 +116,8 @@ def near(
     try:
         pl.Series([""]).str.extract_all(differs)
     except pl.exceptions.PolarsError as error:
-        raise ValueError(f"differs is {differs!r}, not a regular expression: {error}") from error
+        raise ValueError(f"differs is {differs!r}, not a regular expression: {str(error).splitlines()[0]}") from error
+    _usable(against, part, differs or None)
 
     def match(samples: Shards, _benchmarks: Shards) -> pl.DataFrame:
         from filters.index import indexed
@@ -124,7 +135,7 @@ def near(
             texts = collector.texts()
             return _matches(texts, similar(texts))
 
-    return MatchRule(match, threshold, keep)
+    return MatchRule(match, threshold, keep, files=tuple(against))
 
 
 def _matches(texts: "Texts", pairs: "Pairs") -> pl.DataFrame:

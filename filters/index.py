@@ -36,11 +36,14 @@ def write_index(
 
     A row is called "`name`:id". `parts` are those that can be matched, `differs` is the pattern that `near` can be
     asked with. The index holds the text as `near` compares it, and hashes: a text takes a fraction of the room that
-    its 5-grams' hashes would, and keeps every verification exact. It appears whole or not at all.
+    its 5-grams' hashes would, and keeps every verification exact. It appears whole or not at all. Raises `InputError`
+    where there is no folder for it.
     """
     from pyarrow import parquet
 
     target = Path(path)
+    if not target.parent.is_dir():
+        raise InputError(f"{target}: there is no folder {target.parent} to write the index in")
     work = target.with_name(f".{target.name}.part")
     facts = {"form": FORM, "name": name, "parts": "\n".join(parts), "differs": differs}
     rows = 0
@@ -83,12 +86,24 @@ def indexed(paths: Iterable[str], part: Part, differs: str | None) -> Iterator[p
     Raises `InputError` where an index isn't there, isn't one, or was written for other parts or another `differs`.
     """
     for path in paths:
-        found = _facts(path)
-        if part not in found["parts"].split("\n"):
-            raise InputError(f"{path}: holds the parts {found['parts'].split()}, not {part!r}; write it with that")
-        if differs is not None and found["differs"] != differs:
-            raise InputError(f"{path}: differs was {found['differs']!r}, now it is {differs!r}; write it with that")
+        check_index(path, part, differs)
         yield from pl.scan_parquet(path).filter(pl.col("parts").list.contains(part)).collect_batches(chunk_size=ROWS)
+
+
+def check_index(path: str, part: Part, differs: str | None) -> None:
+    """Raise `InputError` where an index isn't there, isn't one, or was written for other parts or another `differs`."""
+    found = _facts(path)
+    if part not in found["parts"].split("\n"):
+        held = ", ".join(map(repr, found["parts"].split()))
+        raise InputError(
+            f"{path}: this index holds {held}, not {part!r}; say one of them as `part`, or write another index with "
+            f"filters.index:write_index(..., parts=[{part!r}])"
+        )
+    if differs is not None and found["differs"] != differs:
+        raise InputError(
+            f"{path}: this index was written with differs = {found['differs']!r}, and the rule says {differs!r}: they "
+            "have to be the same"
+        )
 
 
 def _facts(path: str) -> dict[str, str]:

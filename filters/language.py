@@ -27,10 +27,13 @@ def probability(*, language: str = "en", part: Part = "prompt", letters: int = 2
     text, digits and code marks are left out first; what has below `letters` letters is not measured (one of two bytes
     counts 2, one of three 3), and the first 400 bytes of each are looked at. A reply may well be in another language
     where it translates.
-    Source: py3langid (the model of Lui and Baldwin, ACL 2012), whose weights come with its package.
+    Source: py3langid (the model of Lui and Baldwin, ACL 2012), whose weights come with its package. Raises `ValueError`
+    for another language and for a minimum above 1.
     """
     if language not in LANGUAGES:
         raise ValueError(f"language is {language!r}; known are {', '.join(LANGUAGES)}")
+    if minimum > 1:
+        raise ValueError(f"minimum is {minimum}; a probability is 1 at most")
 
     def measure(samples: pl.DataFrame) -> pl.Series:
         told = samples.select(text=text(part)).with_row_index()

@@ -40,9 +40,10 @@ def turns(*, minimum: int | None = 1, maximum: int | None = None) -> Rule:
 def tokens(*, tokenizer: str, part: Part = "reply", minimum: int | None = None, maximum: int | None = None) -> Rule:
     """Tokens of `part` by `tokenizer`, without special tokens. Kept: `minimum` to `maximum`, both inclusive.
 
-    `tokenizer` is a folder with a `tokenizer.json` in it, or a model's name on the hub. Raises `InputError` at the
-    first measurement where there is none.
+    `tokenizer` is a folder with a `tokenizer.json` in it, or a model's name on the hub. Raises `InputError` where the
+    folder has none, and at the first measurement where the hub has none.
     """
+    own = _own_file(tokenizer)
 
     def measure(samples: pl.DataFrame) -> pl.Series:
         texts = samples.select(text(part).alias("text"))["text"]
@@ -55,7 +56,7 @@ def tokens(*, tokenizer: str, part: Part = "reply", minimum: int | None = None, 
             else texts.cast(pl.Float64)
         )
 
-    return Rule(measure, minimum, maximum)
+    return Rule(measure, minimum, maximum, files=() if own is None else (str(own),))
 
 
 def _counts(tokenizer: Any, texts: list[str]) -> Iterable[int]:
@@ -64,16 +65,23 @@ def _counts(tokenizer: Any, texts: list[str]) -> Iterable[int]:
         yield from map(len, batch)
 
 
+def _own_file(name: str) -> Path | None:
+    """Give the tokenizer's file where `name` is a folder; raises `InputError` where that has none, or isn't there."""
+    folder = Path(name)
+    if folder.is_dir() and not (folder / "tokenizer.json").is_file():
+        raise InputError(f"{name}: the folder holds no tokenizer.json; save the tokenizer there in its fast form")
+    if not folder.is_dir() and (folder.is_absolute() or name.startswith(".")):
+        raise InputError(f"{name}: there is no such folder; expected one with a tokenizer.json in it")
+    return folder / "tokenizer.json" if folder.is_dir() else None
+
+
 def _tokenizer(name: str) -> Any:
     """Load a tokenizer that neither cuts nor pads."""
     from huggingface_hub import hf_hub_download
     from tokenizers import Tokenizer
 
-    file = Path(name) / "tokenizer.json"
-    if Path(name).is_dir() and not file.is_file():
-        raise InputError(f"{name}: the folder holds no tokenizer.json; save the tokenizer there in its fast form")
     try:
-        found = file if file.is_file() else hf_hub_download(name, "tokenizer.json")
+        found = _own_file(name) or hf_hub_download(name, "tokenizer.json")
     except (OSError, ValueError) as error:
         raise InputError(f"{name!r} is no folder, and the hub gives no tokenizer.json for it: {error}") from error
     tokenizer = Tokenizer.from_file(str(found))

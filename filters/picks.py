@@ -52,9 +52,14 @@ def mixed(
     Sainte-Lague's rule gives it: while sources of a and b rows taken have more to give, (a - 1/2) / weight of the one
     is at most (b + 1/2) / weight of the other, so that each is within half a row of a common share. Within a
     source rows come in the order of a hash of `seed` and id. Rows above a cap, and of sources of weight 0, are never
-    kept. Raises `InputError` where a row's source has no weight, `ValueError` where a weight or cap is below 0.
+    kept. Raises `InputError` where a row's source has no weight, `ValueError` where a weight or cap is below 0, or a
+    cap's source has no weight.
     """
     bounds = caps or {}
+    if unknown := sorted(set(bounds) - set(weights)):
+        raise ValueError(
+            f"caps names {unknown}, which weights doesn't: name each source there; known: {sorted(weights)}"
+        )
     if wrong := {name: value for name, value in [*weights.items(), *bounds.items()] if not 0 <= value < math.inf}:
         raise ValueError(f"weights and caps are 0 or more and finite, not {wrong}")
 

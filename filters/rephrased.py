@@ -74,7 +74,7 @@ def fuzzy(*, part: Part = "conversation", threshold: float = 0.42) -> MatchRule:
         found = [_matches(rows, asked, rare, rarity) for rows in _texts(samples, part)]
         return pl.concat([pl.DataFrame(schema=MATCHES), *found])
 
-    return MatchRule(match, threshold)
+    return MatchRule(match, threshold, needs_benchmarks=True)
 
 
 def features(texts: pl.Series) -> tuple[pl.Series, pl.Series]:

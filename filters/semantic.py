@@ -73,7 +73,8 @@ def _measured(vectors: Vectors, first: Rows, second: Rows) -> tuple[Rows, Rows, 
     for at in range(0, first.size, BLOCK):
         pair = slice(at, at + BLOCK)
         a, b = vectors[first[pair]].astype(np.float64), vectors[second[pair]].astype(np.float64)
-        cosine[pair] = np.minimum((a * b).sum(axis=1).round(9), 1.0)
+        length = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)  # single precision gives 1 to 7 digits
+        cosine[pair] = np.minimum(((a * b).sum(axis=1) / np.where(length > 0, length, 1)).round(9), 1.0)
     alike = cosine >= FLOOR
     return first[alike], second[alike], cosine[alike]
 

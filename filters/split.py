@@ -50,7 +50,7 @@ def measure(samples: pl.DataFrame, rule: Rule) -> pl.DataFrame:
         frame = frame.select("id", *(pl.col("value").struct.field(name) for name in ("value", "why")))
     else:
         frame = frame.with_columns(why=pl.lit(None))
-    return frame.cast(VALUES)
+    return frame.cast(VALUES).with_columns(pl.col("value").fill_nan(None))
 
 
 def split(
@@ -169,13 +169,16 @@ def _matched(
 def preferred(counted: pl.DataFrame, keep: str, measured: Mapping[str, pl.DataFrame], order: pl.Series) -> pl.DataFrame:
     """Give each `id` of the pairs that count with its `place` in the order of the samples, what `keep` prefers first.
 
-    Rows that are no samples are `outside`, have no place, and come before all others.
+    Rows that are no samples are `outside`, have no place, and come before all others. Where a measure is preferred,
+    rows of the same go by their ids, which no order of files or shards changes.
     """
     ids = pl.concat([counted["id"], counted["other"]]).unique().to_frame()
     places = order.alias("id").to_frame().with_row_index("place")
     members = ids.join(places, on="id", how="left").join(_preference(keep, measured), on="id", how="left")
     return members.with_columns(outside=pl.col("place").is_null()).sort(
-        pl.col("outside").not_(), pl.col("best").fill_null(float("inf")), "place", "id"
+        pl.col("outside").not_(),
+        pl.col("best").fill_null(float("inf")),
+        *(("place", "id") if keep in {"first", "none"} else ("id",)),
     )
 
 

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -18,16 +19,22 @@ def mean_pooled(*, model: str, revision: str = "main", batch: int = 64, max_leng
     """Embed by any checkpoint that transformers reads: the mean of its last hidden states over a text's tokens.
 
     `model` is a folder, or a hub's name at `revision`. `batch` is texts at once; a text counts up to `max_length`
-    tokens. It runs in this process, on the accelerator where there is one.
+    tokens. It runs in this process, on the accelerator where there is one. Raises `EngineError` for a folder that is
+    no model.
     """
+    if is_folder(model):
+        check_model(model, chat=False)
     return _MeanPooled(model, revision, batch, max_length)
 
 
 def sentences(*, model: str, revision: str = "main", batch: int = 64) -> Embedder:
     """Embed by a sentence-transformers model, a folder or a hub's name at `revision`: its own pooling and prompts.
 
-    The package sentence-transformers is not among ours: `pip install sentence-transformers -c constraints.txt`.
+    The package sentence-transformers is not among ours: `pip install sentence-transformers -c constraints.txt`. Raises
+    `EngineError` for a folder that isn't there.
     """
+    if is_folder(model) and not Path(model).is_dir():
+        raise EngineError(f"model {model!r}: there is no such folder (looked in {Path(model).absolute().parent})")
     return _Sentences(model, revision, batch)
 
 
@@ -102,8 +109,6 @@ class _MeanPooled:
             from transformers.utils.logging import disable_progress_bar
 
             disable_progress_bar()  # type: ignore[no-untyped-call] # a run says itself how far it is
-            if is_folder(self.path):
-                check_model(self.path)
             revision = {} if is_folder(self.path) else {"revision": self.hub_revision}
             tokenizer = AutoTokenizer.from_pretrained(self.path, padding_side="right", **revision)
             tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token

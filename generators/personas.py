@@ -29,7 +29,7 @@ def personas(*, path: str | None = None) -> Grower:
             return draft(only(growth.replies[0], "persona"))  # which is unread, or there would be a second reply
         return draft(only(growth.replies[-1], "prompt"))
 
-    return Grower(ask, read, fits=ONE_TURN)
+    return Grower(ask, read, fits=ONE_TURN, files=() if path is None else (path,))
 
 
 def _known(path: str) -> list[str]:

@@ -29,12 +29,12 @@ def model_name(model: str) -> str:
     return Path(model).resolve().name if is_folder(model) else model
 
 
-def check_model(model: str) -> None:
-    """Raise `EngineError` when the folder `model` lacks something that a chat model needs, naming all of it."""
+def check_model(model: str, *, chat: bool = True) -> None:
+    """Raise `EngineError` when the folder `model` lacks something that a (chat) model needs, naming all of it."""
     folder = Path(model)
     if not folder.is_dir():
         raise EngineError(f"model {model!r}: there is no such folder (looked in {folder.absolute().parent})")
-    missing = [what for what, there in _parts(folder).items() if not there]
+    missing = [what for what, there in _parts(folder, chat=chat).items() if not there]
     if missing:
         raise EngineError(
             f"model {model!r} is no model folder: it has no {'; no '.join(missing)}. Expected is what "
@@ -69,13 +69,14 @@ def version(model: str, revision: str, *more: object, adapter: str | None = None
     return "-".join(str(part) for part in (name, *more, tuned) if part is not None)
 
 
-def _parts(folder: Path) -> dict[str, bool]:
-    return {
+def _parts(folder: Path, *, chat: bool) -> dict[str, bool]:
+    needed = {
         "config.json": (folder / "config.json").is_file(),
         "weights (*.safetensors or *.bin)": any(folder.glob("*.safetensors")) or any(folder.glob("*.bin")),
         f"tokenizer ({', '.join(TOKENIZERS)})": any((folder / name).is_file() for name in TOKENIZERS),
-        "chat template (chat_template.jinja, or chat_template in tokenizer_config.json)": _has_template(folder),
     }
+    template = "chat template (chat_template.jinja, or chat_template in tokenizer_config.json)"
+    return needed | ({template: _has_template(folder)} if chat else {})
 
 
 def _has_template(folder: Path) -> bool:

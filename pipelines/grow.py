@@ -57,6 +57,7 @@ def grow(
         "seed": seed,
         "models": models,
         "texts": [sha256(file) for file in sorted(FOLDER.iterdir())],
+        "files": [sha256(Path(file)) for part in parts for file in part.build().files],
         "code": part_version(*(part.use.partition(":")[0] for part in parts), "schemas.prompts", "pipelines.growths"),
         "stage": part_version(__name__),
     }

@@ -16,11 +16,11 @@ from filters.texts import text
 from generators.asking import ask
 from generators.ledger import Ledger
 from pipelines.sections import FilterPart
-from pipelines.store import Stored, once, shards, stored_as, write_table
+from pipelines.store import Stored, once, sha256, shards, stored_as, write_table
 from pipelines.versions import part_version
 from schemas.chats import Chat
 from schemas.engines import Embedder, Engine, Request, Sampling
-from schemas.errors import RecipeError
+from schemas.errors import GristmillError, RecipeError
 from schemas.rules import MATCHES, UNCHECKED, AskRule, MatchRule, PickRule, Question, Rule, VectorRule
 from schemas.tables import SAMPLES, Sample
 from schemas.vectors import Vectors
@@ -61,6 +61,7 @@ class Measuring:
             "arguments": {key: value for key, value in part.arguments.items() if key not in BOUNDS},
             "model": [engine.model, engine.revision] if engine else None,
             "asks": [vars(one) for one in rule.ask(PROBE)] if isinstance(rule, AskRule) else None,
+            "files": [sha256(Path(file)) for file in rule.files] if isinstance(rule, Rule | MatchRule) else [],
             "code": part_version(part.use.partition(":")[0], "filters.texts", "schemas.rules", __name__),
         }
 
@@ -106,14 +107,29 @@ def _measure_rows(where: Measuring, parts: Mapping[str, FilterPart], rules: Mapp
 def _measured(shard: pl.DataFrame, rules: Mapping[str, Rule]) -> dict[str, pl.DataFrame]:
     """Measure a shard by every rule; expressions go together, so that what they share is computed once."""
     plain = {str(at): rule for at, rule in enumerate(rules.values()) if isinstance(rule.measure, pl.Expr)}
-    frame = shard.lazy().select("id", **{at: cast("pl.Expr", rule.measure) for at, rule in plain.items()}).collect()
+    try:
+        frame = shard.lazy().select("id", **{at: cast("pl.Expr", rule.measure) for at, rule in plain.items()}).collect()
+    except pl.exceptions.PolarsError:  # of some rule: alone it tells which
+        return {name: _measured_alone(shard, name, rule) for name, rule in rules.items()}
     made = {}
     for at, (name, rule) in enumerate(rules.items()):
         if str(at) in plain:
-            made[name] = split.measure(frame, Rule(pl.col(str(at))))
+            made[name] = _measured_alone(frame, name, Rule(pl.col(str(at))))
         else:
-            made[name] = split.measure(shard, rule)
+            made[name] = _measured_alone(shard, name, rule)
     return made
+
+
+def _measured_alone(shard: pl.DataFrame, name: str, rule: Rule) -> pl.DataFrame:
+    """Measure a shard by one rule; raises `GristmillError` for what is no measure of each row."""
+    try:
+        return split.measure(shard, rule)
+    except pl.exceptions.PolarsError as error:
+        said = str(error).splitlines()[0]
+        raise GristmillError(
+            f"the rule {name} measures nothing: {said}. Expected is a number, a boolean or null for each of the "
+            f"{shard.height:,} rows, of the columns {', '.join(SAMPLES)}"
+        ) from error
 
 
 def _measure_corpus(where: Measuring, part: FilterPart, rule: AnyRule) -> Stored:

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Self, get_args, get_origin, get_type_hints
 from pydantic import BaseModel, Field, ValidationError
 
 from pipelines.experiments import Loop, Prove, experiment_faults
+from pipelines.rule_faults import edit_faults, embeds, rule_faults, unnamed
 from pipelines.sections import (
     EnginePart,
     Evaluate,
@@ -29,7 +30,6 @@ from pipelines.training import Training
 from schemas.errors import GristmillError, RecipeError
 from schemas.parts import PartError, load, nearest
 from schemas.prompts import Grower
-from schemas.rules import AskRule, VectorRule
 from schemas.verdicts import Verifier, seats
 
 VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
@@ -139,9 +139,11 @@ def _part_faults(values: Mapping[str, Any]) -> Iterator[str]:
             bound = load(part["use"], {key: value for key, value in part.items() if key not in {"use", *kind}})
             if where.endswith("select"):  # it takes tables: it is called when there are some
                 continue
+            if without := unnamed(bound):
+                yield f"{where}: {part['use']} is no part: a recipe can't give it {', '.join(map(repr, without))}"
+                continue
             made = bound()
-            if ".filters." in f".{where}":
-                yield from _filter_faults(where, part, made, values)
+            yield from (f"{where}: {fault}" for fault in _made_faults(where, part, made, values))
             if ".judges." in f".{where}" and not isinstance(made, Verifier):
                 seats(made, len(_sequence(part.get("engines"))) or int("engine" in part))
             if where.startswith("prompts.") and not isinstance(made, Grower):
@@ -154,17 +156,13 @@ def _part_faults(values: Mapping[str, Any]) -> Iterator[str]:
             yield f"{where}: {part['use']}: {error}"
 
 
-def _filter_faults(where: str, part: Mapping[str, Any], rule: Any, values: Mapping[str, Any]) -> Iterator[str]:
-    """Check what a rule needs of the rest of the recipe: an engine, a rule by whose values it keeps."""
-    needs = isinstance(rule, AskRule | VectorRule) or getattr(rule, "part", None) is not None
-    if needs and not part.get("engine"):
-        yield f"{where}: {part['use']} asks a model: give it `engine`, the name of one of [engines]"
-    which, _, name = getattr(rule, "keep", "first").partition(" ")
-    known = numbered(_uses(values, "filters"))
-    if which not in {"first", "none", "highest", "lowest"}:
-        yield f"{where}: keep is {which!r}; known are first, none, highest RULE, lowest RULE"
-    elif which in {"highest", "lowest"} and name not in known:
-        yield f"{where}: keep names the rule {name!r}{nearest(name, known)}"
+def _made_faults(where: str, part: Mapping[str, Any], made: Any, values: Mapping[str, Any]) -> Iterator[str]:
+    """Check that a rule or an edit is one, and what a rule needs of the rest of the recipe."""
+    if ".filters." in f".{where}":
+        known, engines = numbered(_uses(values, "filters")), _table(values.get("engines"))
+        yield from rule_faults(part, made, known=known, engines=engines, benchmarks=bool(values.get("benchmarks")))
+    elif where.startswith("edits."):
+        yield from edit_faults(part["use"], made)
 
 
 def _uses(values: Mapping[str, Any], which: str) -> list[str]:
@@ -233,6 +231,8 @@ def _reference_faults(values: Mapping[str, Any]) -> Iterator[str]:
     for where, name in named:
         if isinstance(name, str) and name not in engines:
             yield f"{where}: no engine {name!r}{nearest(name, engines)}"
+        elif isinstance(name, str) and not where.startswith("filters") and embeds(engines[name]):
+            yield f"{where}: the engine {name!r} makes vectors: name one that answers"
     benchmark = evaluate.get("benchmark")
     if isinstance(benchmark, str) and benchmark not in benchmarks:
         yield f"evaluate.benchmark: no benchmark {benchmark!r}{nearest(benchmark, benchmarks)}"

@@ -41,9 +41,16 @@ def load(use: str, arguments: Mapping[str, Any]) -> Callable[..., Any]:
             checked[name] = TypeAdapter(hints[name]).validate_python(arguments[name])
         except ValidationError as error:
             faults.append(f"{use}: {name} is {arguments[name]!r}: {error.errors()[0]['msg']}")
+            continue
+        if _is_number(checked[name]) and not _is_number(arguments[name]):  # pydantic reads "5" and true as numbers
+            faults.append(f"{use}: {name} is {arguments[name]!r}: expected a number, without quotes")
     if faults:
         raise PartError(faults)
     return partial(function, **checked)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def find(use: str) -> Callable[..., Any]:

@@ -79,7 +79,8 @@ class Grower:
 
     Of its `parents` samples, all of which meet `fits` where that is given, `grown` come from the round before where
     there are so many; `rounds` share the count of new prompts evenly. A growth is expected to give `drafts` new
-    prompts. `asks` tells whether an engine is needed. A growth with a reply that is an error is not read.
+    prompts. `asks` tells whether an engine is needed; `files` are those that the prompts depend on. A growth with a
+    reply that is an error is not read.
     """
 
     ask: Callable[[Growth], Ask | None]
@@ -90,3 +91,4 @@ class Grower:
     drafts: int = 1
     fits: pl.Expr | None = None
     asks: bool = True
+    files: tuple[str, ...] = ()

@@ -38,13 +38,15 @@ class Rule:
     """A measurement of each sample and its bounds, both inclusive; null is no bound.
 
     `measure` is an expression, or a function from a shard of the samples to one value a row, in their order; numbers
-    or booleans (true is 1). A row that can't be measured is null and is kept: a failure is not a value. A function may
-    give a struct of `value` and `why` instead: what was found, in words, which the dropped row then says.
+    or booleans (true is 1). A row that can't be measured is null (or NaN) and is kept: a failure is not a value. A
+    function may give a struct of `value` and `why` instead: what was found, in words, which the dropped row then says.
+    `files` are those that the measurement depends on: where one changes, it is made anew.
     """
 
     measure: pl.Expr | Callable[[pl.DataFrame], pl.Series]
     minimum: float | None = None
     maximum: float | None = None
+    files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -58,13 +60,15 @@ class MatchRule:
     outside row (a benchmark's, an earlier dataset's), or one that `keep` prefers of those that no other rule drops:
     "first", or "highest NAME" and "lowest NAME" by the values of the recipe's rule of that name. With "none" all that
     match fall. `unchecked` takes the benchmarks and gives the rows of them that the rule can't look for as it does for
-    others (`UNCHECKED`).
+    others (`UNCHECKED`). A rule that `needs_benchmarks` finds nothing without them. `files` are as a `Rule`'s.
     """
 
     match: Callable[[Shards, Shards], pl.DataFrame]
     threshold: float
     keep: str = "first"
     unchecked: Callable[[Shards], pl.DataFrame] | None = None
+    needs_benchmarks: bool = False
+    files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

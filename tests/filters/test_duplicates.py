@@ -215,20 +215,19 @@ def test_rows_of_an_index_do_not_match_each_other(tmp_path: Path) -> None:
 
 
 def test_an_index_that_cannot_serve_is_refused_with_what_it_holds(index: str, tmp_path: Path) -> None:
-    rows = [samples_of([BASE])]
     with pytest.raises(InputError, match="no such index"):
-        duplicates.near(against=[str(tmp_path / "none.parquet")]).match(rows, [])
-    with pytest.raises(InputError, match=r"holds the parts \['reply', 'prompt'\], not 'question'"):
-        duplicates.near(against=[index]).match(rows, [])
-    with pytest.raises(InputError, match="differs was"):
-        duplicates.near(part="reply", differs="x", against=[index]).match(rows, [])
+        duplicates.near(against=[str(tmp_path / "none.parquet")])
+    with pytest.raises(InputError, match=r"this index holds 'reply', 'prompt', not 'question'"):
+        duplicates.near(against=[index])
+    with pytest.raises(InputError, match="was written with differs = "):
+        duplicates.near(part="reply", differs="x", against=[index])
     other = tmp_path / "other.parquet"
-    rows[0].write_parquet(other)
+    samples_of([BASE]).write_parquet(other)
     with pytest.raises(InputError, match="an index of form None"):
-        duplicates.exact(against=[str(other)]).match(rows, [])
+        duplicates.exact(against=[str(other)])
     other.write_text("no Parquet")
     with pytest.raises(InputError, match="not an index"):
-        duplicates.exact(against=[str(other)]).match(rows, [])
+        duplicates.exact(against=[str(other)])
 
 
 @pytest.mark.parametrize(("argument", "value"), [("threshold", 0.69), ("threshold", 1.1), ("differs", "(")])

@@ -42,6 +42,7 @@ def test_at_any_threshold_the_clusters_are_those_of_all_pairs(seed: int, rows: i
         patch.setattr(semantic, "PAIRS", 5)
         matches = matched(ids, vectors)
     exact = vectors.astype(np.float64)
+    exact /= np.linalg.norm(exact, axis=1, keepdims=True)  # of length 1 in single precision alone
     every = [(a, b) for a, b in itertools.combinations(range(rows), 2) if exact[a] @ exact[b] >= threshold]
     found = matches.filter(pl.col("measured") >= threshold).select("id", "other").iter_rows()
     assert groups(found) == groups((ids[a], ids[b]) for a, b in every)
@@ -61,3 +62,12 @@ def test_the_matches_are_the_same_for_any_order_of_rows(seed: int) -> None:
 def test_a_threshold_below_what_is_measured_is_refused() -> None:
     with pytest.raises(ValueError, match=r"threshold is 0\.7; cosines are measured from 0\.8 to 1"):
         semantic.similar(threshold=0.7)
+
+
+def test_texts_that_are_the_same_are_alike_by_1() -> None:
+    vectors = np.repeat(vectors_of(3, 3), 4, axis=0)
+    ids = [f"{row:02}" for row in range(len(vectors))]
+    found = matched(ids, vectors)
+    assert groups(found.filter(measured=1.0).select("id", "other").rows()) >= {
+        frozenset(ids[at : at + 4]) for at in (0, 4, 8)
+    }

@@ -72,3 +72,12 @@ def test_what_a_measurement_says_is_why_the_row_fell() -> None:
     samples = samples_of(["a"])
     _kept, dropped = split(samples, {"dull": rule}, {"dull": measure(samples, rule)})
     assert dropped["why"].to_list() == ["too dull"]
+
+
+def test_of_rows_of_the_same_measure_the_same_stays_in_any_order_of_the_samples() -> None:
+    rule, matches = linked(("0", "1"), ("2", "1"), ("2", "0"), keep="highest by")
+    samples = samples_of(["a", "b", "c"])
+    values = {"by": valued(2, 2, 1), "m": matches}
+    for order in ([0, 1, 2], [1, 0, 2], [2, 1, 0]):
+        kept, _ = split(samples[order], {"by": Rule(pl.lit(0)), "m": rule}, values)
+        assert kept["id"].to_list() == ["0"]
