@@ -18,7 +18,10 @@ INSIDE = r"[^<>\[\](){}\n=|]"
 STAND_IN = rf"(?i)\A\s*[<\[({{]\s*(?:\w{INSIDE}{{0,80}}?\b)?{THING}\b{INSIDE}{{0,80}}[>\])}}][.!?]?\s*\z"
 PICTURE = r"\A\s*!\[[^\]\n]*\]\(\S*\)\s*\z"  # Markdown: an image and nothing else
 NOTHING = (
-    r"(?i)\A[\W_]*(?:no[ _-]?(?:in|out)puts?\b|n/a\b|(?:not applicable|null|nil|todo|tbd)\W*\z"
+    r"(?i)\A[\W_]*(?:(?:no[ _-]?(?:in|out)puts?|n/a)"
+    r"(?:\W*\z|\s*[^\w\s]|\s*\n|\s+(?:(?:is |was )?(?:required|needed|necessary|given|provided|available|applicable"
+    r"|possible|expected)|because|as|since|due to|for this)\b)"
+    r"|(?:not applicable|todo|tbd)\W*\z"
     r"|lorem ipsum\b[^\n]{0,60}\z|to be (?:determined|added|completed)\W*\z|your (?:answer|text|response) here\W*\z)"
     r"|\A\s*(?:\.{3,}|…+|_{3,}|-{3,})\s*\z"
 )

@@ -2,6 +2,7 @@
 
 import polars as pl
 
+from filters.keywords import keywords
 from filters.texts import Part, text
 from schemas.rules import Rule
 
@@ -16,6 +17,8 @@ def stop_words(*, part: Part = "reply", words: tuple[str, ...] = STOP_WORDS, min
     """
     if not words:
         raise ValueError("words is empty; name at least one stop word")
+    if not all(map(str.isascii, words)):  # they may be of a script that sets no blanks between words
+        return keywords(words=words, part=part, minimum=minimum)
     listed = "|".join(_literal(word) for word in words)
     return Rule(text(part).str.count_matches(rf"(?i)\b(?:{listed})\b"), minimum, None)
 

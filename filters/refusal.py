@@ -20,29 +20,40 @@ CANNOT = _any(
 )
 SERVE = _any(
     r"help(?:ing)? (?:you|with)|assist|provid|fulfil|comply|complet|answer|support|generat|creat|writ(?:e|ing)|draw",
-    r"design|play|show|recommend|condon|encourag|promot|discuss|shar|offer",
+    r"design|show|recommend|condon|encourag|promot|discuss|shar|offer",
     r"giv(?:e|ing) (?:you|advice|instructions|information)|do(?:ing)? (?:that|this|so)|process|engag",
     r"participat|advis|suggest|access|perform|produc|display",
     r"tell(?:ing)? you|reveal|disclos|satisf|endors|respond|in good conscience",
 )
+BETWEEN = (  # "I can't and won't in good conscience provide", but not "I can't wait to help you"
+    r"(?:,? (?:to|be|able|and|or|nor|will|would|won't|cannot|can't|not|i|in good conscience|with|any|even|also"
+    r"|therefore|continue|proceed|\w+ly)){0,6} "
+)
 LEAD = r"\A\W*(?:[^.!?\n:]{0,100}[.!?,;] )?(?:but |and )?"
 MODEL = _any(
-    r"gpt|language model|ai model|the model|i'm just an ai",
+    r"gpt|language model|ai model|i'm just an ai",
     r"as an? (?:\w+ ){0,3}?(?:ai|artificial intelligence|assistant)\b",
 )
-TASK = _any(
-    r"this (?:task|instruction|request|question)|the (?:task|instruction|request)|visual output",
-    r"due to the (?:limitation|functionality)",
+TASK = r"(?:task|instruction|request|question)"
+NOT_DONE = (
+    r"(?:can(?:not|'t| not) be (?:complet|fulfil|answer|perform|execut|process|done|carried out|satisfied|generat)"
 )
+LACK = r"(?:the |my )?(?:limit|functionality|unreliab|constraint)"
+SORRY = r"\A\W*(?:sorry|apologies|my apologies|unfortunately|no output|n/a)\b"
 NOT_MADE = _any(
     rf"\b{CANNOT}|do(?:n't| not) (?:have|hold|possess|support|condone)|not (?:designed|suitable|possible|able)"
 )
 REFUSED = (
     rf"{LEAD}(?:i'm|i am) {FEW}(?:very |so |deeply )?(?:sorry|afraid)\b[^.!?\n]{{0,80}}\b{CANNOT}",
     rf"{LEAD}(?:i )?{FEW}(?:sorry|apologi[sz]e|apologies|regret|unfortunately)\b[^.!?\n]{{0,40}}\bi {FEW}{CANNOT}",
-    rf"{LEAD}i(?: am|'m)? ?{FEW}{CANNOT}\b[^.!?\n]{{0,60}}?\b{SERVE}",
+    rf"{LEAD}i(?: am|'m)? ?{FEW}{CANNOT}\b{BETWEEN}{SERVE}",
+    rf"{LEAD}i {FEW}do(?:n't| not) feel (?:comfortable|right)",
+    r"(?:isn't|is not) something (?:that )?i (?:can|could|will|am)\b",
     rf"{MODEL}[^.!?\n]{{0,160}}{NOT_MADE}",
-    rf"{TASK}[^.!?\n]{{0,140}}\b(?:can(?:no|')t|unable to|not (?:suitable|possible|feasible))",
+    rf"{SORRY}[^\n]{{0,120}}\b(?:{TASK}|model|visual)\b[^\n]{{0,140}}\b(?:can(?:no|')t|unable|not possible|beyond)\b",
+    rf"\b(?:this|your) {TASK} {NOT_DONE}|is not (?:suitable|possible|feasible) (?:for|by|as|to be))",
+    rf"\bdue to {LACK}[^.!?\n]{{0,100}}\b(?:i|we) (?:cannot|can't|(?:am|are) unable to) {SERVE}",
+    r"\b(?:cannot|can't) be \w+ by (?:an? |the )?(?:gpt|ai|language model)\b",
 )
 GOOD = _any(
     r"appropriate|acceptable|ethical|moral(?:ly)?|right|okay|ok|legal|permissible|respectful|productive|healthy|humane",

@@ -6,6 +6,7 @@ import polars as pl
 
 Part = Literal["prompt", "question", "reply", "conversation"]
 DIFFERS = r'-?\d+|"[^"]*"|[+*/=<>^×÷−]'  # noqa: RUF001 - arithmetic signs
+UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}"
 
 
 def text(part: Part) -> pl.Expr:
@@ -22,6 +23,14 @@ def text(part: Part) -> pl.Expr:
     if part == "reply":
         return pl.col("reply")
     return pl.concat_str(prompt, pl.col("reply"), separator="\n", ignore_nulls=True)
+
+
+def spaced(texts: pl.Expr) -> pl.Expr:
+    """Give texts with blanks around runs of letters whose scripts set none between words (and around Hangul's).
+
+    So that a Latin word or a number beside them has borders. Of a text in such a script a word is any part.
+    """
+    return texts.str.replace_all(f"[{UNSPACED}]+", " ${0} ")
 
 
 def normalised(part: Part) -> pl.Expr:

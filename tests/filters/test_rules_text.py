@@ -63,6 +63,7 @@ def test_a_folder_without_a_tokenizer_is_told(measured: Measured, tmp_path: Path
         (links.share(), "see https://a.org/x", 15 / 18),
         (prose.closed_lines(), "One.\n\ntwo\nThree?", 2 / 3),
         (prose.stop_words(), "The cat and THE dog, together", 3),
+        (prose.stop_words(words=("的", "是")), "法国的首都是巴黎", 2),
         (prose.end_mark(), 'He said "stop!"', 1),
         (prose.end_mark(), "and so", 0),
         (links.links(), "www.a.org and https://b.org/x.", 2),
@@ -93,6 +94,12 @@ def test_the_share_of_code_is_a_share_of_lines(measured: Measured, reply: str, v
         (("ice cream",), "ice cream", 1),
         (("a.b",), "axb a.b", 1),
         (("猫",), "猫 が いる", 1),
+        (("首都",), "法国的首都是哪里", 1),
+        (("Python语言",), "我喜欢Python语言", 1),
+        (("python",), "我喜欢Python语言, 不是Pythonic", 1),
+        (("서울",), "서울은 한국의 수도", 1),
+        (("ภาษา",), "เรียนภาษาไทย", 1),
+        (("na",), "naïve", 0),
     ],
 )
 def test_keywords_are_whole_words_in_any_case(
@@ -111,7 +118,13 @@ def test_a_pattern_is_counted_and_a_broken_one_refused(measured: Measured) -> No
 
 @pytest.mark.parametrize(
     ("text", "year"),
-    [("from 1984 to 2001-05-01", 2001), ("the 1990s", 1990), ("$1999 or 2024.5 or 20245", None), ("no year", None)],
+    [
+        ("from 1984 to 2001-05-01", 2001),
+        ("the 1990s", 1990),
+        ("2008年北京", 2008),
+        ("$1999 or 2024.5 or 20245", None),
+        ("no year", None),
+    ],
 )
 def test_the_latest_year_is_no_price_and_no_longer_number(measured: Measured, text: str, year: int | None) -> None:
     assert measured(keywords.latest_year(part="reply"), text) == year
