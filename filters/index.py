@@ -96,8 +96,8 @@ def check_index(path: str, part: Part, differs: str | None) -> None:
     if part not in found["parts"].split("\n"):
         held = ", ".join(map(repr, found["parts"].split()))
         raise InputError(
-            f"{path}: this index holds {held}, not {part!r}; say one of them as `part`, or write another index with "
-            f"filters.index:write_index(..., parts=[{part!r}])"
+            f"{path}: this index holds {held}, not {part!r}; say one of them as `part`, or write the index again: "
+            f"./mill index NAME {path} --parts {part}"
         )
     if differs is not None and found["differs"] != differs:
         raise InputError(

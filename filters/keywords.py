@@ -21,8 +21,8 @@ def keywords(
     """Occurrences of `words`, whole and in any letter case, or of the regular expression `pattern`, in `part`.
 
     In scripts that set no blanks between words (Chinese, Japanese, Thai …) and in Korean, a word is found wherever its
-    letters stand. Kept: `minimum` to `maximum`, both inclusive. Give one of the two. The expression is of Rust's kind (no look-around,
-    no back-references); raises `ValueError` where it is none.
+    letters stand. Kept: `minimum` to `maximum`, both inclusive. Give one of the two. The expression is of Rust's kind
+    (no look-around, no back-references); raises `ValueError` where it is none.
     """
     if bool(words) == (pattern is not None):
         raise ValueError("give either words or a pattern")

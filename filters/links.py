@@ -5,8 +5,8 @@ import polars as pl
 from filters.texts import Part, text
 from schemas.rules import Rule
 
-LINK = r"(?:https?://|www\.)[^\s<>\"]+"
-PAGE = r"(?:https?://|www\.)[^\s<>\"/]+/[^\s<>\"]+"  # with a path: a text to be read, not the name of a site
+LINK = r"(?i:https?://|www\.)[^\s<>\"]+"
+PAGE = r"(?i:https?://|www\.)[^\s<>\"/?]+(?:/|\?)[^\s<>\"]+"  # more than a site's name: a text to be read
 
 
 def only(*, part: Part = "question", maximum: int = 0) -> Rule:
@@ -16,7 +16,10 @@ def only(*, part: Part = "question", maximum: int = 0) -> Rule:
     bare address doesn't count: it may well be what the task is about.
     """
     last = text(part).str.strip_chars().str.extract(r"([^\n]*)\z").str.strip_chars()
-    return Rule(last.str.contains(rf"\A[\W_]*(?:{PAGE}[\s,;.]*)+\z"), None, maximum)
+    bare = last.str.replace_all(
+        rf"!?\[[^\]\n]*\]\(({PAGE}?)\)|<({PAGE})>", " ${1}${2} "
+    )  # Markdown's ways to write one
+    return Rule(bare.str.contains(rf"\A[\W_]*(?:{PAGE}[\s,;.]*)+\z"), None, maximum)
 
 
 def links(*, part: Part = "reply", maximum: int | None = None) -> Rule:

@@ -7,7 +7,7 @@ from filters.texts import Part, text
 from schemas.rules import Rule
 
 STOP_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")
-END = r"""[.!?…。！？]["'”’)\]»]*\s*\z"""  # noqa: RUF001 - full-width marks end sentences too
+END = r"""[.!?…。！？؟।۔]["'”’)\]»*_`]*\s*\z"""  # noqa: RUF001 - full-width marks end sentences too
 
 
 def stop_words(*, part: Part = "reply", words: tuple[str, ...] = STOP_WORDS, minimum: int | None = None) -> Rule:
@@ -35,7 +35,7 @@ def closed_lines(*, part: Part = "reply", minimum: float | None = None) -> Rule:
     """
     told = text(part)
     lines = told.str.count_matches(r"[^\n]*\S[^\n]*")
-    closed = told.str.count_matches(r"""(?m)[.!?…。！？]["'”’)\]»]*[ \t\r]*$""")  # noqa: RUF001 - full-width marks too
+    closed = told.str.count_matches(r"""(?m)[.!?…。！？؟।۔]["'”’)\]»*_`]*[ \t\r]*$""")  # noqa: RUF001 - full-width marks too
     return Rule(pl.when(lines > 0).then(closed / lines), minimum, None)
 
 

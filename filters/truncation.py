@@ -5,7 +5,7 @@ import polars as pl
 from filters.texts import text
 from schemas.rules import Rule
 
-CLOSED = r"""[.!?…:;。！？)\]}>"'”’»`*_|=\d\p{Emoji_Presentation}\x{200b}\x{fe0f}]\s*\z"""  # noqa: RUF001 - full-width marks
+CLOSED = r"""[.!?…:;。！？؟।۔)\]}>"'”’»`*_|=\d\p{Emoji_Presentation}\x{200b}\x{fe0f}]\s*\z"""  # noqa: RUF001 - full-width marks
 DANGLING = (  # what no sentence ends in
     r"(?:\s(?:a|an|the|and|or|but|nor|of|as|than|because|which|whose|if|is|are|was|were|their|my|our|your"
     r"|(?:to|in|on|of|for|with|from|by) its|will be|equal to|such as|due to|order to|able to|need to|want to)"

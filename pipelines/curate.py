@@ -13,6 +13,7 @@ import polars as pl
 
 from filters import split
 from filters.split import VALUES, AnyRule
+from filters.texts import Part as TextPart
 from generators.ledger import Ledger
 from pipelines.measure import Measuring, embedded, measure_all
 from pipelines.recipe import numbered
@@ -149,14 +150,14 @@ def _orders_of(curated: Stored, rule: str) -> Iterator[pl.DataFrame]:
         yield shard.filter(pl.col("rule") == rule).select(*VALUES)
 
 
-def write_kept_index(folder: Path, to: Path) -> int:
-    """Write the index of the kept samples of the finished run in `folder`; gives the texts in it."""
+def write_kept_index(folder: Path, to: Path, parts: Sequence[TextPart]) -> int:
+    """Write the index of the `parts` of the kept samples of the finished run in `folder`; gives the texts in it."""
     from filters.index import write_index
 
     summary = orjson.loads((folder / "summary.json").read_bytes())
     curated = opened(folder.resolve().parent / "stages" / summary["stages"]["curate"], reused=True)
     name = f"{summary['name']} {summary['version']}"
-    return write_index(shards(curated, "kept", SAMPLES), to, name=name)
+    return write_index(shards(curated, "kept", SAMPLES), to, name=name, parts=parts)
 
 
 def names(parts: Sequence[Part]) -> list[str]:

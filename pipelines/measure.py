@@ -80,7 +80,8 @@ def measure_all(where: Measuring, parts: Sequence[FilterPart], rules: Mapping[st
     made = _measure_rows(where, {name: named[name] for name in single}, single)
     for name, rule in rules.items():
         if not isinstance(rule, Rule | PickRule):
-            where.say(f"  measure {name}")
+            if stored_as(where.store, "measure", where.question(named[name], rule)) is None:
+                where.say(f"  measure {name}")
             made[name] = _measure_corpus(where, named[name], rule)
     return made
 

@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter, validators
 
@@ -87,9 +87,18 @@ def bounds(name: str, rule: str | None = None, *, out: Out = Path("runs"), json:
     print(as_json(found) if json else words(found))
 
 
-def index(name: str, to: Path, *, out: Out = Path("runs")) -> None:
-    """Write the index of what a recipe's newest run kept; a later recipe's duplicate rules take it as `against`."""
+def index(
+    name: str,
+    to: Path,
+    *,
+    parts: tuple[Literal["prompt", "question", "reply", "conversation"], ...] = ("prompt", "question"),
+    out: Out = Path("runs"),
+) -> None:
+    """Write the index of what a recipe's newest run kept; a later recipe's duplicate rules take it as `against`.
+
+    `parts` are the texts that can be matched.
+    """
     from pipelines.curate import write_kept_index
 
     folder = run_named(name, out)
-    print(f"{to}: {write_kept_index(folder, to):,} texts of {name} {folder.resolve().name}")
+    print(f"{to}: {write_kept_index(folder, to, parts):,} texts of {name} {folder.resolve().name}")

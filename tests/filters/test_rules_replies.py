@@ -177,6 +177,10 @@ def test_a_reply_that_is_the_input_again_is_an_echo(
     [
         ("Sum it up.\n\nhttps://a.org/news/1", 1),
         ("https://a.org/x, https://b.org/y", 1),
+        ("Sum it up.\n\n[the news](https://a.org/news/1)", 1),
+        ("Sum it up.\n\n<HTTPS://a.org/news/1>", 1),
+        ("Sum it up.\n\nhttps://a.org?id=3", 1),
+        ("Judge [the site](https://a.org/news/1) please.", 0),
         ("Judge the site.\n\nhttps://a.org/", 0),
         ("Sum up https://a.org/news/1", 0),
     ],

@@ -66,6 +66,9 @@ def test_a_folder_without_a_tokenizer_is_told(measured: Measured, tmp_path: Path
         (prose.stop_words(words=("的", "是")), "法国的首都是巴黎", 2),
         (prose.end_mark(), 'He said "stop!"', 1),
         (prose.end_mark(), "and so", 0),
+        (prose.end_mark(), "**So it is.**", 1),
+        (prose.end_mark(), "ما هذا؟", 1),
+        (prose.end_mark(), "यह ठीक है।", 1),
         (links.links(), "www.a.org and https://b.org/x.", 2),
     ],
 )
