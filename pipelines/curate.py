@@ -18,12 +18,13 @@ from generators.ledger import Ledger
 from pipelines.measure import Measuring, embedded, measure_all
 from pipelines.recipe import numbered
 from pipelines.sections import FilterPart, Part
-from pipelines.store import Stored, Writer, once, opened, read_table, shards
+from pipelines.store import Stored, Writer, once, opened, read_table, shards, write_table
 from pipelines.versions import code_version, part_version
-from schemas.rules import MATCHES, MatchRule, PickRule, VectorRule
+from schemas.rules import MATCHES, UNCHECKED, MatchRule, PickRule, VectorRule
 from schemas.tables import DROPPED, EDITS, SAMPLES, check
 
 ORDERS = pl.Schema([("rule", pl.String), *VALUES.items()])
+RULE_UNCHECKED = pl.Schema([("rule", pl.String), *UNCHECKED.items()])
 
 
 def edit(store: Path, ingested: Stored, parts: Sequence[Part]) -> Stored:
@@ -86,6 +87,7 @@ def curate(
         rows = pl.concat([split.rows_of(shard) for shard in where.shards()])
         falls = split.fall(rows, rules, values, vectors)
         _write_orders(folder, falls.orders)
+        _write_unchecked(folder, measured)
         return {
             **_write_split(where, folder, falls.first),
             "rules": _counts(rules, falls.first, measured),
@@ -110,6 +112,17 @@ def _write_orders(folder: Path, orders: Mapping[str, pl.DataFrame]) -> None:
     with Writer(folder, "orders", ORDERS) as table:
         for name, values in orders.items():
             table.write(values.with_columns(rule=pl.lit(name)).select(*ORDERS))
+
+
+def _write_unchecked(folder: Path, measured: Mapping[str, Stored]) -> None:
+    """Write which of the benchmarks' rows a rule can't look for as it does for others."""
+    told = [
+        shard.select(pl.lit(name).alias("rule"), pl.all())
+        for name, stored in measured.items()
+        if stored.facts.get("unchecked")
+        for shard in shards(stored, "unchecked", UNCHECKED)
+    ]
+    write_table(folder, "unchecked", pl.concat([pl.DataFrame(schema=RULE_UNCHECKED), *told]), RULE_UNCHECKED)
 
 
 def _paid(measured: Mapping[str, Stored]) -> dict[str, int]:

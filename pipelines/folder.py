@@ -19,7 +19,7 @@ from schemas.errors import StoreError
 LINKED = {
     "ingest": ["quarantined"],
     "grow": ["lineage", "unread"],
-    "curate": ["kept", "dropped"],
+    "curate": ["kept", "dropped", "unchecked"],
     "generate": ["candidates"],
     "select": ["sft", "preferences", "plain", "unpaired", "grpo", "leaked", "overridden"],
 }

@@ -13,7 +13,7 @@ from tokenizers.pre_tokenizers import Whitespace
 
 from filters.index import write_index
 from generators.ledger import open_ledger
-from pipelines.curate import curate, values_of
+from pipelines.curate import RULE_UNCHECKED, curate, values_of
 from pipelines.ingest import ingest
 from pipelines.sections import FilterPart
 from pipelines.sources import Source
@@ -39,14 +39,16 @@ def nowhere(*, maximum: float = 0) -> Rule:
 """
 
 
-def curated(folder: Path, asks: list[str], use: str, **arguments: Any) -> Stored:
+def curated(
+    folder: Path, asks: list[str], use: str, *, benchmarks: tuple[Stored, ...] = (), **arguments: Any
+) -> Stored:
     """Run one rule over prompts that are their own replies."""
     rows = [orjson.dumps({"instruction": ask, "output": ask}) for ask in asks]
     (folder / "rows.jsonl").write_bytes(b"\n".join(rows))
     ingested = ingest(folder / "store", [Source(path=str(folder / "rows.jsonl"))])
     part = FilterPart(use=use, engine=None, **arguments)
     with closing(open_ledger(folder / "ledger.sqlite")) as ledger:
-        return curate(folder / "store", ingested, [], [part], engines={}, ledger=ledger, say=lambda _line: None)
+        return curate(folder / "store", ingested, benchmarks, [part], engines={}, ledger=ledger, say=lambda _line: None)
 
 
 def kept(stored: Stored) -> list[str]:
@@ -98,6 +100,15 @@ def test_what_is_no_number_is_not_measured_and_kept(own: Path) -> None:
     stored = curated(own, ["one", "two"], "own_rules:nowhere")
     assert kept(stored) == ["one", "two"]
     assert values_of(stored)["own_rules:nowhere"]["value"].to_list() == [None, None]
+
+
+def test_which_questions_are_too_short_to_look_for_is_a_table(tmp_path: Path) -> None:
+    asks = ["Why?", "What is the name of the river that runs by the old town and into the wide sea?"]
+    benchmark = ingest(tmp_path / "store", [Source(path=str(_rows(tmp_path, asks)))], "benchmark")
+    stored = curated(tmp_path, asks, "filters.contamination:ngrams", benchmarks=(benchmark,))
+    told = read_table(stored, "unchecked", RULE_UNCHECKED)
+    assert told.select("rule", "text", "checked").rows() == [("filters.contamination:ngrams", "Why?", "no")]
+    assert told["other"][0].endswith("earlier2.jsonl:0")
 
 
 def test_an_index_is_written_where_there_is_a_folder(tmp_path: Path) -> None:

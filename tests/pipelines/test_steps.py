@@ -122,7 +122,8 @@ def written(folder: Path) -> None:
     told = {"messages": CALLED, "reference": "4"}
     (folder / "b.jsonl").write_bytes(orjson.dumps(told))
     known = "the quick brown fox of benchmark seven jumps over thirteen lazy dogs tonight"
-    (folder / "known.json").write_bytes(orjson.dumps([{"instruction": known, "output": "x"}]))
+    short = "Why not, then?"
+    (folder / "known.json").write_bytes(orjson.dumps([{"instruction": ask, "output": "x"} for ask in (known, short)]))
     (folder / "cut_engines.py").write_text(MODULE)
 
 
