@@ -130,7 +130,12 @@ def named(stage: str, question: Mapping[str, Any]) -> str:
 
 
 def opened(folder: Path, *, reused: bool) -> Stored:
-    """Give what a finished stage's folder holds; raises `StoreError` when its manifest can't be read."""
+    """Give what a finished stage's folder holds; raises `StoreError` where it is gone or its manifest can't be read."""
+    if not folder.is_dir():
+        raise StoreError(
+            f"the run's stages were removed ({folder} is not there): `./mill run RECIPE` makes them again; "
+            "what a model was asked, the ledger answers"
+        )
     try:
         manifest = orjson.loads((folder / MANIFEST).read_bytes())
     except (OSError, orjson.JSONDecodeError) as error:
