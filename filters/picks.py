@@ -31,16 +31,16 @@ def diverse(
     """The `maximum` rows (inclusive) that cover the others best by the vectors of `part`, told by a greedy order.
 
     Value: the row's place in the order, from 1, so that another bound keeps the first rows of the same order; rows
-    beyond the first `places` have none and are never kept. "k_center" takes next the row that is least like any taken
-    (farthest first; its covering radius is at most twice the best, Gonzalez 1985; Sener and Savarese, arXiv
-    1708.00489), beginning with the most central one; "facility_location" the row that raises most the sum over all rows
-    of (1 + cosine) / 2 to the nearest taken one (at least 1 - 1/e of the best, Nemhauser et al. 1978). Ties go to the
-    lower id. Costs rows times places. Raises `ValueError` where `maximum` is above `places`.
+    beyond the first `places` have none (an infinite one) and are never kept. "k_center" takes next the row that is
+    least like any taken (farthest first; its covering radius is at most twice the best, Gonzalez 1985; Sener and
+    Savarese, arXiv 1708.00489), beginning with the most central one; "facility_location" the row that raises most the
+    sum over all rows of (1 + cosine) / 2 to the nearest taken one (at least 1 - 1/e of the best, Nemhauser et al.
+    1978). Ties go to the lower id. Costs rows times places. Raises `ValueError` where `maximum` is above `places`.
     """
     if not 1 <= maximum <= places:
         raise ValueError(f"maximum is {maximum}; of {places} places it keeps from 1 to {places}")
     greedy = {"k_center": farthest_first, "facility_location": most_covering}[method]
-    return PickRule(lambda rows, vectors: _ordered(rows, vectors, greedy, places), maximum, part)
+    return PickRule(lambda rows, vectors: _ordered(rows, vectors, greedy, places, maximum), maximum, part)
 
 
 def mixed(
@@ -66,13 +66,15 @@ def mixed(
     def order(rows: pl.DataFrame, _vectors: Vectors | None) -> pl.DataFrame:
         if unknown := sorted(set(rows["source"].unique()) - set(weights)):
             raise InputError(f"sources without a weight: {unknown}; name each in weights, with 0 to leave it out")
-        turns = []
+        turns, never = [], dict[str, str]()
         for (source,), own in rows.group_by("source"):
             weight, ids = weights[str(source)], sorted(own["id"], key=lambda row: _shuffled(seed, row))
             allowed = min(len(ids), bounds.get(str(source), len(ids))) if weight else 0
             turns += [((at + 0.5) / weight, str(source), row) for at, row in enumerate(ids[:allowed])]
+            cause = f"gives no more than its cap of {allowed:,} rows" if weight else "has the weight 0"
+            never |= dict.fromkeys(ids[allowed:], f"its source {source!r} {cause}")
         place = {row: at for at, (_, _, row) in enumerate(sorted(turns), 1)}
-        return _values(rows["id"], place)
+        return _values(rows["id"], place, maximum, never)
 
     return PickRule(order, maximum)
 
@@ -120,18 +122,24 @@ def _rounded(similarities: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 
 
 def _ordered(
-    rows: pl.DataFrame, vectors: Vectors | None, greedy: Callable[[Vectors, int], Places], places: int
+    rows: pl.DataFrame, vectors: Vectors | None, greedy: Callable[[Vectors, int], Places], places: int, maximum: int
 ) -> pl.DataFrame:
     assert vectors is not None  # noqa: S101 - for mypy: a rule that names a part is given its vectors
     by_id = rows["id"].arg_sort()  # so that the rows' order says nothing
     ids = rows["id"].gather(by_id)
     place = {ids[row]: at for at, row in enumerate(greedy(vectors[by_id.to_numpy()], places), 1)}
-    return _values(rows["id"], place)
+    never = dict.fromkeys(
+        (row for row in ids if row not in place), f"only {places:,} places are given, and it has none"
+    )
+    return _values(rows["id"], place, maximum, never)
 
 
-def _values(ids: pl.Series, place: Mapping[str, int]) -> pl.DataFrame:
+def _values(ids: pl.Series, place: Mapping[str, int], maximum: int, never: Mapping[str, str]) -> pl.DataFrame:
+    """Give each row's place, and of one that falls `why`: it has none, or it comes after the first `maximum`."""
     values: Sequence[float] = [place.get(row, NEVER) for row in ids]
-    return pl.DataFrame({"id": ids, "value": pl.Series(values, dtype=pl.Float64)})
+    after = {row: f"place {at:,}, after the first {maximum:,}" for row, at in place.items() if at > maximum}
+    why = pl.Series([never.get(row) or after.get(row) for row in ids], dtype=pl.String)
+    return pl.DataFrame({"id": ids, "value": pl.Series(values, dtype=pl.Float64), "why": why})
 
 
 def _shuffled(seed: int, row: str) -> bytes:

@@ -87,7 +87,8 @@ def fall(rows: pl.DataFrame, rules: Rules, measured: Mapping[str, pl.DataFrame],
     for name, rule in rules.items():
         if isinstance(rule, PickRule):
             order = rule.order(alive, _vectors(alive, embedded.get(name)))
-            orders[name] = order.select("id", pl.col("value").cast(pl.Float64), why=pl.lit(None, pl.String))
+            why = pl.col("why") if "why" in order.columns else pl.lit(None, pl.String)
+            orders[name] = order.select("id", pl.col("value").cast(pl.Float64), why=why)
             falls[name] = _out_of_bounds(name, Rule(pl.lit(0), None, rule.maximum), orders[name])
             alive = alive.join(falls[name], on="id", how="anti", maintain_order="left")
     return Falls(_first([falls[name] for name in rules]), orders)

@@ -111,7 +111,7 @@ class PickRule:
     """A rule on what stays of the rows that no other rule drops: `order` gives `id` and `value`, kept up to `maximum`.
 
     It takes the living samples' `id`, `source` and `characters` (of prompt and reply) and, where `part` is given, the
-    vectors of that part in the same order.
+    vectors of that part in the same order. It may give `why` too: of a row that is not kept, in words.
     """
 
     order: "Callable[[pl.DataFrame, Vectors | None], pl.DataFrame]"

@@ -100,6 +100,9 @@ def test_copies_come_last_and_ties_go_to_the_lower_id(method: str) -> None:
 def test_rows_beyond_the_ranked_places_are_never_kept() -> None:
     measured = values(picks.diverse(places=2, maximum=2), table(5), vectors_of(0, 5))
     assert sorted(measured.values()) == [1, 2, inf, inf, inf]
+    order = picks.diverse(places=2, maximum=1).order(table(5), vectors_of(0, 5)).sort("value")
+    none = "only 2 places are given, and it has none"
+    assert order["why"].to_list() == [None, "place 2, after the first 1", none, none, none]
     with pytest.raises(ValueError, match="of 2 places"):
         picks.diverse(places=2, maximum=3)
 
