@@ -1,28 +1,32 @@
 """What other bounds would keep, from the measures that a finished run stored: nothing is measured again."""
 
-from collections.abc import Iterator
-from itertools import pairwise
+from collections.abc import Iterable, Mapping
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context
+from math import ceil, floor
 from pathlib import Path
 from typing import Any
 
 import orjson
 import polars as pl
 
-from filters.split import preferred
-from filters.standing import beside
-from filters.texts import text
-from pipelines.closing import keeps, number, percent, visible
-from pipelines.curate import values_of
-from pipelines.store import Stored, opened, read_table
+from filters.split import fall
+from pipelines.bins import histogram, is_whole
+from pipelines.bounds_examples import nearest_pairs, nearest_rows, with_texts
+from pipelines.curate import values_by_shard
+from pipelines.finished import stages_of
+from pipelines.store import opened, shards
 from schemas.errors import GristmillError
 from schemas.parts import nearest
+from schemas.rules import MatchRule
 from schemas.tables import SAMPLES
 
 QUANTILES = (0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.999)
-BINS = 12
-EXAMPLES = 3
-THRESHOLDS = tuple(at / 100 for at in range(70, 101, 5))
-SHOWN = 100  # characters of an example
+OPEN = {"minimum": (0.01, 0.05, 0.25, 0.5), "maximum": (0.5, 0.75, 0.95, 0.99)}  # where a rule has another bound alone
+FREE = {"minimum": (0.001, 0.01, 0.05, 0.1, 0.25, 0.5), "maximum": (0.5, 0.75, 0.9, 0.95, 0.99, 0.999)}  # without any
+FEW = 6  # different values: each is a bound worth a look
+DIGITS = {"minimum": Context(4, ROUND_FLOOR), "maximum": Context(4, ROUND_CEILING)}  # so that the value itself is kept
+STEPS = (1, 2, 5, 10, 20)  # hundredths between thresholds
+THRESHOLDS = 7  # at most, and the recipe's own
 
 Told = dict[str, Any]
 
@@ -30,161 +34,122 @@ Told = dict[str, Any]
 def explore(folder: Path, only: str | None = None) -> list[Told]:
     """Give for each rule of the finished run in `folder` its histogram, what other bounds keep, and examples.
 
-    `only` names one rule. What a bound keeps or loses is counted by that rule alone, over all samples that came to the
-    rules. Examples are the samples, or pairs, nearest to the bound on either side. Raises `GristmillError` for a rule
-    that the run does not have.
+    `only` names one rule. What a bound keeps or loses is counted by that rule alone, over all samples that came to it:
+    kept is what the run would keep, also what can't be measured. Examples are the samples, or pairs, nearest to the
+    bound on either side; of a rule without a bound the lowest and the highest. Raises `GristmillError` for a rule that
+    the run does not have, `StoreError` where the run's stages are gone.
     """
     summary = orjson.loads((folder / "summary.json").read_bytes())
-    stages = folder.resolve().parent / "stages"
-    curated = opened(stages / summary["stages"]["curate"], reused=True)
-    came = opened(stages / summary["stages"].get("edit", summary["stages"]["ingest"]), reused=True)
+    stages, keys = stages_of(folder), summary["stages"]
+    curated = opened(stages / keys["curate"], reused=True)
+    came = opened(stages / next(keys[name] for name in ("grow", "edit", "ingest") if name in keys), reused=True)
     rules = {rule["rule"]: rule for rule in summary["rules"]}
     if only is not None and only not in rules:
         raise GristmillError(f"the run {folder} has no rule {only!r}{nearest(only, rules)}")
-    texts = _texts(came)
-    values = values_of(curated)
-    return [_rule(rule, values[name], texts) for name, rule in rules.items() if only in {None, name}]
+    wanted = {name: rule for name, rule in rules.items() if only in {None, name}}
+    named = {rule["keep"].partition(" ")[2] for rule in wanted.values() if "keep" in rule}
+    measured = {name: pl.concat(one) for name, one in values_by_shard(curated).items() if name in {*wanted, *named}}
+    ids = pl.concat(shards(came, "samples", SAMPLES, ("id",)))
+    explored = [
+        _matches(rule, measured, ids) if rule["kind"] == "match" else _values(rule, measured[name])
+        for name, rule in wanted.items()
+    ]
+    return with_texts(explored, curated, came)
 
 
-def _texts(came: Stored) -> pl.DataFrame:
-    shown = text("conversation").str.slice(0, 4 * SHOWN)
-    return read_table(came, "samples", SAMPLES).select("id", text=shown)
+def _about(rule: Told) -> Told:
+    return {key: rule[key] for key in ("rule", "kind", "minimum", "maximum", "dropped", "broken")}
 
 
-def _rule(rule: Told, values: pl.DataFrame, texts: pl.DataFrame) -> Told:
-    told = {key: rule[key] for key in ("rule", "kind", "minimum", "maximum")}
-    return told | (_matches(rule, values, texts) if rule["kind"] == "match" else _values(rule, values, texts))
-
-
-def _values(rule: Told, values: pl.DataFrame, texts: pl.DataFrame) -> Told:
-    known = values.drop_nulls("value").select("id", "value")
-    low, high = rule["minimum"], rule["maximum"]
+def _values(rule: Told, measured: pl.DataFrame) -> Told:
+    rows = measured.with_columns(pl.col("value").fill_nan(None))
+    values = rows["value"]
+    finite = values.filter(values.is_finite())
+    sides = ("maximum",) if rule["kind"] == "pick" else ("minimum", "maximum")
     return {
-        "measured": known.height,
-        "not_measurable": values.height - known.height,
-        "histogram": histogram(known["value"]),
-        "other_minimum": [] if low is None else [kept(known["value"], at, high) for at in others(known["value"], low)],
-        "other_maximum": [] if high is None else [kept(known["value"], low, at) for at in others(known["value"], high)],
-        "examples": {"lost": _nearest(known, rule, texts, lost=True), "kept": _nearest(known, rule, texts, lost=False)},
+        **_about(rule),
+        "samples": rows.height,
+        **_known(rule, values, finite),
+        "histogram": histogram(finite),
+        **{f"other_{side}": _others(rule, side, values, finite) if side in sides else [] for side in DIGITS},
+        "examples": nearest_rows(rows.drop_nulls("value"), rule["minimum"], rule["maximum"]),
     }
+
+
+def _known(rule: Told, values: pl.Series, finite: pl.Series) -> Told:
+    """Count what was measured, and what was not: it is kept, but for a pick, which never takes it."""
+    if rule["kind"] == "pick":
+        return {"measured": len(finite), "never_picked": len(values) - len(finite)}
+    return {"measured": values.count(), "not_measurable": values.null_count()}
 
 
 def kept(values: pl.Series, minimum: float | None, maximum: float | None) -> Told:
-    """Count the values inside bounds, both inclusive; null is no bound."""
-    inside = values.filter(
-        (values >= (float("-inf") if minimum is None else minimum))
-        & (values <= (float("inf") if maximum is None else maximum))
-    )
-    return {"minimum": minimum, "maximum": maximum, "kept": len(inside), "lost": len(values) - len(inside)}
+    """Count the values inside bounds, both inclusive; a null bound is none, and a null value is kept."""
+    outside = pl.Series([False]).new_from_index(0, len(values))
+    if minimum is not None:
+        outside |= (values < minimum).fill_null(value=False)
+    if maximum is not None:
+        outside |= (values > maximum).fill_null(value=False)
+    lost = int(outside.sum())
+    return {"minimum": minimum, "maximum": maximum, "kept": len(values) - lost, "lost": lost}
 
 
-def others(values: pl.Series, bound: float) -> list[float]:
-    """Give the bounds worth a look: the values' quantiles, each as a value that occurs, and the bound itself."""
-    found = {value for at in QUANTILES if (value := values.quantile(at, "nearest")) is not None}
-    return sorted(found | {bound})
+def _others(rule: Told, side: str, values: pl.Series, finite: pl.Series) -> list[Told]:
+    """Count what other bounds on one side keep, the other side's as it is.
+
+    Where the rule has no bound on this side, those of which something falls that the rule keeps.
+    """
+    own = {"minimum": rule["minimum"], "maximum": rule["maximum"]}
+    other = own["minimum" if side == "maximum" else "maximum"]
+    if own[side] is not None:
+        return [kept(values, **own | {side: at}) for at in worth(finite, side, QUANTILES, own[side])]
+    inside = finite if other is None else finite.filter(finite <= other if side == "minimum" else finite >= other)
+    quantiles = (FREE if other is None else OPEN)[side]
+    counted = [kept(values, **own | {side: at}) for at in worth(inside, side, quantiles)]
+    return [one for one in counted if one["lost"] > kept(values, **own)["lost"]]
 
 
-def histogram(values: pl.Series) -> list[Told]:
-    """Count the values in up to 12 bins of equal width, the last one closed; whole numbers of a small range apart."""
-    if values.is_empty():
-        return []
-    distinct = values.unique().sort()
-    if len(distinct) <= BINS:
-        return [{"from": value, "to": value, "rows": (values == value).sum()} for value in distinct]
-    low, high = float(distinct[0]), float(values.quantile(0.995) or distinct[-1])
-    high = high if high > low else float(distinct[-1])
-    edges = [low + (high - low) * step / BINS for step in range(BINS)] + [float(distinct[-1])]
-    counts = [int(values.is_between(start, end, closed="left").sum()) for start, end in pairwise(edges)]
-    counts[-1] += int((values == edges[-1]).sum())
-    return [
-        {"from": start, "to": end, "rows": rows} for (start, end), rows in zip(pairwise(edges), counts, strict=True)
-    ]
+def worth(values: pl.Series, side: str, quantiles: Iterable[float], bound: float | None = None) -> list[float]:
+    """Give the bounds worth a look: the values' quantiles, each of up to 6 different values, and the bound itself.
+
+    What is no whole number has 4 significant digits, rounded so that a bound keeps the value that it was made of.
+    """
+    found = {value for at in quantiles if (value := values.quantile(at, "nearest")) is not None}
+    if values.n_unique() <= FEW:
+        found |= set(values)
+    if not is_whole(values):
+        found = {float(DIGITS[side].create_decimal_from_float(value)) for value in found}
+    return sorted(found if bound is None else found | {float(bound)})
 
 
-def _nearest(known: pl.DataFrame, rule: Told, texts: pl.DataFrame, *, lost: bool) -> list[Told]:
-    """Give the samples nearest to a bound on one side of it."""
-    low, high = rule["minimum"], rule["maximum"]
-    bounds = [bound for bound in (low, high) if bound is not None]
-    if not bounds:
-        return []
-    outside = (pl.col("value") < (float("-inf") if low is None else low)) | (
-        pl.col("value") > (float("inf") if high is None else high)
-    )
-    distance = pl.min_horizontal((pl.col("value") - bound).abs() for bound in bounds)
-    near = known.filter(outside if lost else ~outside).sort(distance, "id").head(EXAMPLES)
-    return near.join(texts, on="id", maintain_order="left").to_dicts()
-
-
-def _matches(rule: Told, matches: pl.DataFrame, texts: pl.DataFrame) -> Told:
-    bound, stay = rule["maximum"], rule["keep"] != "none"
+def _matches(rule: Told, measured: Mapping[str, pl.DataFrame], ids: pl.DataFrame) -> Told:
+    found, bound = measured[rule["rule"]], rule["maximum"]
     return {
-        "measured": texts.height,
-        "not_measurable": 0,
-        "histogram": histogram(matches["measured"]),
-        "other_maximum": [
-            fallen(matches, at, texts["id"], stay=stay) for at in _thresholds(matches["measured"], bound)
-        ],
+        **_about(rule),
+        "keep": rule["keep"],
+        "samples": ids.height,
+        "pairs": found.height,
+        "histogram": histogram(found["measured"]),
         "other_minimum": [],
-        "examples": {
-            "lost": _pairs(matches.filter(pl.col("measured") >= bound), texts, descending=False),
-            "kept": _pairs(matches.filter(pl.col("measured") < bound), texts, descending=True),
-        },
+        "other_maximum": [fallen(rule, at, measured, ids) for at in thresholds(found["measured"], bound)],
+        "examples": nearest_pairs(found, bound),
     }
 
 
-def _thresholds(measured: pl.Series, bound: float) -> list[float]:
-    """Give the thresholds worth a look: every twentieth from the lowest likeness that is known, and the bound."""
-    lowest = measured.min()
-    return sorted({bound, *(at for at in THRESHOLDS if isinstance(lowest, float) and lowest < at)})
+def fallen(rule: Told, threshold: float, measured: Mapping[str, pl.DataFrame], ids: pl.DataFrame) -> Told:
+    """Count the samples that stay and fall at a threshold, as the rule's `keep` chooses among those that match."""
+    alone = MatchRule(lambda _samples, _benchmarks: measured[rule["rule"]], threshold, rule["keep"])
+    lost = fall(ids, {rule["rule"]: alone}, measured, {}).first.height
+    return {"minimum": None, "maximum": threshold, "kept": ids.height - lost, "lost": lost}
 
 
-def fallen(matches: pl.DataFrame, threshold: float, own: pl.Series, *, stay: bool) -> Told:
-    """Count the samples that stay and fall at a threshold: of those that match the first ones stay, or none."""
-    counted = matches.filter(pl.col("measured") >= threshold)
-    members = preferred(counted, "first", {}, own).with_columns(may_stay=pl.col("outside") | pl.lit(value=stay))
-    lost = beside(counted, members)["stays"].not_().sum()
-    return {"minimum": None, "maximum": threshold, "kept": len(own) - lost, "lost": lost}
-
-
-def _pairs(matches: pl.DataFrame, texts: pl.DataFrame, *, descending: bool) -> list[Told]:
-    near = matches.sort("measured", "id", "other", descending=[descending, False, False]).head(EXAMPLES)
-    both = near.join(texts, on="id", how="left", maintain_order="left").join(
-        texts.rename({"id": "other", "text": "other_text"}), on="other", how="left", maintain_order="left"
-    )
-    return both.select("id", "other", "text", "other_text", "span", value="measured").to_dicts()
-
-
-def words(explored: list[Told]) -> str:
-    """Say it for a terminal."""
-    return "\n\n".join("\n".join(_lines(told)) for told in explored)
-
-
-def _lines(told: Told) -> Iterator[str]:
-    yield told["rule"]
-    counts = f"measured {number(told['measured'])}, not measurable {number(told['not_measurable'])}"
-    yield f"  kept: {keeps(told)}; {counts}"
-    most = max((one["rows"] for one in told["histogram"]), default=0)
-    for one in told["histogram"]:
-        span = number(one["from"]) if one["from"] == one["to"] else f"{number(one['from'])} to {number(one['to'])}"
-        bar = "▇" * max(round(30 * one["rows"] / most), 1 if one["rows"] else 0)
-        yield f"  {span:>22}  {number(one['rows']):>9}  {bar}".rstrip()
-    for side in ("minimum", "maximum"):
-        found = told[f"other_{side}"]
-        if found:
-            name = "likeness below" if told["kind"] == "match" else {"minimum": "at least", "maximum": "at most"}[side]
-            yield f"  {name:>22}  {'kept':>9}  {'lost':>9}"
-        for one in found:
-            here = " <- the recipe's" if one[side] == told[side] else ""
-            share = percent(one["lost"] / max(one["kept"] + one["lost"], 1))
-            yield f"  {number(one[side]):>22}  {number(one['kept']):>9}  {number(one['lost']):>9}  {share}{here}"
-    for which, found in told["examples"].items():
-        for one in found:
-            yield f"  {which} at {number(one['value'])}: {_excerpt(one)}"
-
-
-def _excerpt(one: Told) -> str:
-    first = visible(" ".join((one.get("text") or one["id"]).split()))[:SHOWN]
-    if "other" not in one:
-        return first
-    second = one.get("other_text") or one.get("span") or one["other"]
-    return f"{first}\n      beside: {visible(' '.join(second.split()))[:SHOWN]}"
+def thresholds(measured: pl.Series, bound: float) -> list[float]:
+    """Give the thresholds worth a look: up to 7 from the least likeness measured to above the greatest, and `bound`."""
+    if measured.is_empty():
+        return [bound]
+    least, most = (round(100 * float(at), 9) for at in (measured.min(), measured.max()))  # type: ignore[arg-type]
+    for step in STEPS:
+        found = {floor(least), *range(step * ceil(least / step), min(step * floor(most / step + 1), 100) + 1, step)}
+        if len(found) <= THRESHOLDS:
+            break
+    return sorted({bound, *(at / 100 for at in found)})

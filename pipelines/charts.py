@@ -7,7 +7,8 @@ from typing import Any
 
 import polars as pl
 
-from pipelines.closing import number, share, visible
+from pipelines.bins import is_whole
+from pipelines.closing import SEPARATED, measured, number, share, visible
 
 KEPT, BROKEN, INK, LINE = "#4f81a8", "#c8693a", "#767b84", "#8f949c"  # read on white and on near-black alike
 WIDTH = 330  # fits a telephone unscaled, so that the letters keep their size
@@ -94,9 +95,11 @@ def _answers(bins: list[Bin], shared: dict[str, Any]) -> dict[str, Any]:
 def _bars(bins: list[Bin], shared: dict[str, Any], values: pl.Series) -> dict[str, Any]:
     """Give a bar a bin along a scale of numbers."""
     end = bins[-1]["end"]
-    axis = {"grid": False, "tickCount": 5, **({"tickMinStep": 1} if _is_discrete(values) else {})}
+    axis: dict[str, Any] = {"grid": False, "tickCount": 5, **({"tickMinStep": 1} if _is_discrete(values) else {})}
+    if is_whole(values) and _range(values)[1] < SEPARATED:
+        axis["format"] = "d"  # 2022 may be a year
     scale = {"domain": [bins[0]["start"], end], "nice": False}
-    rest = f"the last bar holds all up to {number(_range(values)[1])}" if _range(values)[1] > end else None
+    rest = f"the last bar holds all up to {measured(_range(values)[1])}" if _range(values)[1] > end else None
     x = {"field": "start", "type": "quantitative", "title": rest, "scale": scale, "axis": axis}
     encoding = {**shared, "x": x, "x2": {"field": "end"}, "y2": {"datum": 0}}
     return {"data": {"values": bins}, "mark": "bar", "encoding": encoding}
@@ -168,7 +171,7 @@ def _bound_lines(bins: list[Bin], minimum: float | None, maximum: float | None, 
         at, right = bound + sign * half, bound > (bins[0]["start"] + bins[-1]["end"]) / 2
         line = {"mark": {"type": "rule", "strokeDash": [4, 3], "stroke": INK, "strokeWidth": 1.5}}
         side = {"align": "right", "dx": -5} if right else {"align": "left", "dx": 5}
-        text = {"mark": {"type": "text", "text": f"{words} {number(bound)}", "fill": INK, "fontSize": 11, **side}}
+        text = {"mark": {"type": "text", "text": f"{words} {measured(bound)}", "fill": INK, "fontSize": 11, **side}}
         lines += [
             line | once | {"encoding": {"x": {"datum": at}}},
             text | once | {"encoding": {"x": {"datum": at}, "y": {"value": 6}}},
@@ -185,8 +188,8 @@ def _told(name: str, values: pl.Series, bins: list[Bin], of_what: str) -> str:
         yes = int(values.sum())
         return f"{visible(name)}: {number(len(values) - yes)} {of_what} no, {number(yes)} yes{outside}"
     return (
-        f"Histogram of {visible(name)} over {number(len(values))} {of_what}: from {number(low)} to {number(high)}, "
-        f"median {number(_median(values))}{outside}"
+        f"Histogram of {visible(name)} over {number(len(values))} {of_what}: from {measured(low)} to {measured(high)}, "
+        f"median {measured(_median(values))}{outside}"
     )
 
 

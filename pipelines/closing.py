@@ -1,13 +1,17 @@
 """What a person is shown: numbers and row texts made readable and safe, and a run's closing words."""
 
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 UNSEEN = {"Cc", "Cf", "Co", "Cs", "Zl", "Zp"}  # categories of control, format and other characters without a shape
 BLANK = {"\u115f", "\u1160", "\u3164", "\uffa0", "\u2800"}  # letters that show as nothing
 NO_FIGURE = "no figure"
+UNITS = 1_000  # a measured value from here on is told to the unit
+SEPARATED = 10_000  # and from here on with thousands separators
+HUGE = 1e15  # and from here on with its power of ten
+ENDLESS = 1_000_000_000  # rows: the default maximum of `filters.picks:mixed`
 
 
 def visible(text: str) -> str:
@@ -38,12 +42,42 @@ def number(value: float | None) -> str:
     return f"{value:,.0f}" if float(value).is_integer() or abs(value) >= 1_000 else f"{value:.4g}"  # noqa: PLR2004
 
 
+def measured(value: float | None, apart: Iterable[float] = ()) -> str:
+    """Give a rule's value, or a bound, with thousands separators from 10,000 on: 2022 may be a year.
+
+    Whole numbers are given as such; others to four significant digits, or to the unit from 1,000 on, and to as many
+    more as tell the value from the others in `apart`.
+    """
+    if value is None:
+        return NO_FIGURE
+    others = {float(other) for other in apart} - {float(value)}
+    told = (_digits(value, more) for more in range(14))  # 17 digits tell any two apart
+    return next(
+        (one for more, one in enumerate(told) if all(_digits(other, more) != one for other in others)), str(value)
+    )
+
+
+def _digits(value: float, more: int) -> str:
+    size = abs(value)
+    if size >= HUGE or (size < UNITS and not float(value).is_integer()):
+        return f"{value:.{4 + more}g}"
+    decimals = 0 if float(value).is_integer() else more
+    return f"{value:,.{decimals}f}" if size >= SEPARATED else f"{value:.{decimals}f}"
+
+
 def keeps(rule: Mapping[str, Any]) -> str:
     """Say what a rule keeps: its `minimum` and `maximum`, or the likeness below which rows do not match."""
     if rule["kind"] == "match":
-        return f"likeness below {number(rule['maximum'])}" if rule["maximum"] else "what matches nothing"
+        return f"likeness below {measured(rule['maximum'])}" if rule["maximum"] else "what matches nothing"
+    if endless(rule["kind"], rule["maximum"]):
+        return "every row that gets a place"
     ends = [("at least", rule["minimum"]), ("at most", rule["maximum"])]
-    return " and ".join(f"{side} {number(bound)}" for side, bound in ends if bound is not None) or "everything"
+    return " and ".join(f"{side} {measured(bound)}" for side, bound in ends if bound is not None) or "everything"
+
+
+def endless(kind: str, maximum: float | None) -> bool:
+    """Tell whether a bound is the one that `filters.picks:mixed` has by default: more rows than there are."""
+    return kind == "pick" and maximum is not None and maximum >= ENDLESS
 
 
 def percent(value: float | None) -> str:

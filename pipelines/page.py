@@ -8,10 +8,11 @@ import re
 import tomllib
 from collections.abc import Iterable, Sequence
 from functools import cache
+from math import inf
 from pathlib import Path
 from typing import Any
 
-from pipelines.closing import number, shortened, visible
+from pipelines.closing import measured, number, shortened, visible
 
 TEMPLATES = Path(__file__).with_name("templates")
 MARKS = re.compile(r"[!-/:-@\[-`{-~]")  # ASCII punctuation: all that Markdown gives a meaning to
@@ -90,7 +91,7 @@ def origin(place: dict[str, Any]) -> str:
 
 def dropped(row: dict[str, Any], named: dict[str, dict[str, Any]]) -> Block:
     """Give a dropped sample as an example; `named` holds the samples that others match."""
-    facts: list[Cell] = [code(origin(row["origin"])), f", measured {number(row['measured'])}"]
+    facts: list[Cell] = [code(origin(row["origin"])), *_taken(row)]
     texts = [("prompt", chat(row["prompt"])), ("reply", reply(row["reply"]))]
     if row["match"] is not None:
         other = named.get(row["match"])
@@ -106,11 +107,18 @@ def dropped(row: dict[str, Any], named: dict[str, dict[str, Any]]) -> Block:
     return {"facts": facts, "texts": texts}
 
 
+def _taken(row: dict[str, Any]) -> list[Cell]:
+    """Say what a rule measured of a dropped sample: infinity is the place of one that is never picked."""
+    if row["measured"] == inf:
+        return [", never picked: ", code(row["why"])]
+    return [f", measured {measured(row['measured'])}"]
+
+
 def kept(row: dict[str, Any], value: float | None) -> Block:
     """Give a kept sample as an example, with what a rule measured of it."""
-    measured = [] if value is None else [f", measured {number(value)}"]
+    facts = [] if value is None else [f", measured {measured(value)}"]
     texts = [("prompt", chat(row["prompt"])), ("reply", reply(row["reply"]))]
-    return {"facts": [code(origin(row["origin"])), *measured], "texts": texts}
+    return {"facts": [code(origin(row["origin"])), *facts], "texts": texts}
 
 
 def match(one: dict[str, Any], named: dict[str, dict[str, Any]]) -> Block:

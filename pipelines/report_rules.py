@@ -36,13 +36,21 @@ def _rule(rule: Summary, samples: int, tables: Tables) -> list[Block]:
     facts += unchecked(rule)
     drawn = None
     if name in tables.values:
-        values = tables.values[name]["value"]
-        facts += [["Measured", number(values.count())], ["Not measurable", number(values.null_count())]]
+        values = tables.values[name]["value"].fill_nan(None)
+        facts += _known(rule, values)
         drawn = charts.histogram(name, values, rule["minimum"], rule["maximum"])
     elif name in tables.matches:
         facts += _found(rule["found"])
         drawn = _likeness(name, tables.matches[name].select("measured").collect()["measured"], rule["maximum"])
     return [heading(code(name)), beside(drawn, figures(facts)), *_dropped(rule, tables), *_kept(rule, tables)]
+
+
+def _known(rule: Summary, values: pl.Series) -> list[list[str]]:
+    """Give the lines on what was measured and what was not, as `./mill bounds` counts it."""
+    if rule["kind"] == "pick":
+        placed = int(values.is_finite().sum())
+        return [["Placed", number(placed)], ["Never picked", number(len(values) - placed)]]
+    return [["Measured", number(values.count())], ["Not measurable, so kept", number(values.null_count())]]
 
 
 def _found(found: Summary) -> list[list[str]]:
@@ -82,10 +90,21 @@ def _kept(rule: Summary, tables: Tables) -> list[Block]:
         return _side("kept, most alike first", [page.match(one, rows) for one in near.iter_rows(named=True)])
     if name not in tables.values:
         return []
+    if rule["minimum"] is None and rule["maximum"] is None:
+        known = tables.measured[name].select("id", "value").filter(pl.col("value").is_finite())
+        lowest, highest = (known.bottom_k(SIDE // 2, by=[sign * pl.col("value"), "id"]).collect() for sign in (1, -1))
+        return [
+            *_side("lowest first", _measured(tables, lowest.sort("value", "id"))),
+            *_side("highest first", _measured(tables, highest.sort(-pl.col("value"), "id"))),
+        ]
     near = _nearest(tables.measured[name], rule["minimum"], rule["maximum"])
-    rows = _rows(tables, near["id"].to_list())
-    shown = [page.kept(rows[row], value) for row, value in near.iter_rows() if row in rows]
-    return _side("kept by this rule, nearest to the bound first", shown)
+    return _side("kept by this rule, nearest to the bound first", _measured(tables, near))
+
+
+def _measured(tables: Tables, values: pl.DataFrame) -> list[Block]:
+    """Give the samples of `id` and `value` as examples."""
+    rows = _rows(tables, values["id"].to_list())
+    return [page.kept(rows[row], value) for row, value in values.iter_rows() if row in rows]
 
 
 def _nearest(values: pl.LazyFrame, minimum: float | None, maximum: float | None) -> pl.DataFrame:

@@ -1,9 +1,10 @@
 """A row's life as a page: for the terminal and as HTML."""
 
+from math import inf
 from typing import Any
 
 from pipelines import origin
-from pipelines.closing import keeps, number, shortened
+from pipelines.closing import keeps, measured, number, shortened
 from pipelines.page import Block, Cell, code, figures, heading, note, table, words
 
 LONG, LINES = 4_000, 100  # characters and lines of a text
@@ -115,9 +116,13 @@ def _measured(rule: Told) -> Cell:
     if rule["gone"]:
         return "deleted since"
     if "matches" not in rule:
-        return "not measurable" if rule["value"] is None else number(rule["value"])
+        return "not measurable" if rule["value"] is None else _value(rule["value"])
     found = rule["matches"]
     return number(found[0]["measured"]) if found else "like none"
+
+
+def _value(value: float) -> str:
+    return "never picked" if value == inf else measured(value)
 
 
 def _verdict(rule: Told, told: Told) -> str:

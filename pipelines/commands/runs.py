@@ -69,7 +69,9 @@ def check(path: str, *, json: Json = False) -> None:
     if json:
         print(checked.model_dump_json(indent=2))
     else:
-        print(f"{path}: no fault. It reads {len(checked.sources)} source(s) and applies {len(checked.filters)} rules.")
+        sources, rules = len(checked.sources), len(checked.filters)
+        reads = f"{sources} source{'s' * (sources != 1)}"
+        print(f"{path}: no fault. It reads {reads} and applies {rules} rule{'s' * (rules != 1)}.")
 
 
 def show(name: str, *, out: Out = Path("runs"), json: Json = False) -> None:
@@ -81,7 +83,8 @@ def show(name: str, *, out: Out = Path("runs"), json: Json = False) -> None:
 
 def bounds(name: str, rule: str | None = None, *, out: Out = Path("runs"), json: Json = False) -> None:
     """Show what each rule of a recipe's newest run measured and what other bounds would keep; nothing is measured."""
-    from pipelines.bounds import explore, words
+    from pipelines.bounds import explore
+    from pipelines.bounds_words import words
 
     found = explore(run_named(name, out), rule)
     print(as_json(found) if json else words(found))
