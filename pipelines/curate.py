@@ -163,7 +163,7 @@ def _orders_of(curated: Stored, rule: str) -> Iterator[pl.DataFrame]:
         yield shard.filter(pl.col("rule") == rule).select(*VALUES)
 
 
-def write_kept_index(folder: Path, to: Path, parts: Sequence[TextPart]) -> int:
+def write_kept_index(folder: Path, to: Path, parts: Sequence[TextPart] = ("prompt", "question")) -> int:
     """Write the index of the `parts` of the kept samples of the finished run in `folder`; gives the texts in it."""
     from filters.index import write_index
 
