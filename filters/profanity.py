@@ -3,10 +3,10 @@
 from filters.texts import Part, text
 from schemas.rules import Rule
 
-# Words with no other meaning, with their usual endings. What is an animal, a name or a term
+# Words with no other meaning, with their usual endings. What is an animal, a name ("Fuk") or a term
 # of anatomy besides ("ass", "dick", "cock") is left out: a rule that drops the rooster is of no use.
 WORDS = (
-    r"(?:mother|bull|horse|bat|ape|dip|dumb|clusterf?)?[\s-]?(?:fuc?k|shit)(?:s|ed|er|ers|ing|in|y|ty|tier)?",
+    r"(?:mother|bull|horse|bat|ape|dip|dumb|clusterf?)?[\s-]?(?:fuck|(?-i:fuk|FUK)|shit)(?:s|ed|er|ers|ing|in|y|ty|tier)?",
     r"(?:fu+c?k|shit)[\s-]?(?:face|head|hole|wit|up|off|show|storm)s?",
     r"cunt(?:s|y)?",
     r"(?:ass|arse)(?:hole|holes|hat|hats|wipe|wipes)",
