@@ -2,10 +2,11 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from typing import Any, Literal
+from typing import Literal
 
 import polars as pl
 
+from filters.inside import edited, holding, texts_edited
 from filters.private import HINTS, KINDS, Kind, spans
 from schemas.tables import SAMPLES, check
 
@@ -18,74 +19,61 @@ def redact(*, kinds: tuple[Kind, ...] = KINDS, part: Place = "conversation", tem
     """Put `template` in the place of everything of `kinds` in `part`, `{kind}` being its kind's name.
 
     The edit takes a shard of the samples and gives it with the same ids in the same order, and a table that counts by
-    id, part and kind; what was taken out is kept nowhere. The prompt is its messages and tool calls, the reply is
-    `reply`, `replies` and `reference`, the conversation is both, and what the row's `check` and `tools` say.
-    Raises `ValueError` for a template that would break the JSON it is put in, or that is itself something of a kind.
+    id, part and kind; what was taken out is kept nowhere, and the rules of `filters.private` find none of it with the
+    same `part`. In JSON strings and numbers are edited, at any depth, and it stays JSON (`filters.inside`).
+    Raises `ValueError` for a template that would break JSON that is quoted in a text, or that is itself of a kind.
     """
     marks = {kind: template.replace("{kind}", kind) for kind in kinds}
     for mark in marks.values():
-        if set(mark) & set('"\\\n') or spans(mark, KINDS):
+        if set(mark) & set('"\\\n') or spans(mark, KINDS) or spans(f"call me on {mark}", KINDS):
             raise ValueError(
                 f"template gives {mark!r}, which has a quote, a backslash or a line's end, or is private itself"
             )
 
     def edit(samples: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
         check(samples, SAMPLES, "samples")
-        hinted = samples.filter(_hinted(kinds))
+        hinted = samples.filter(holding(part, "|".join(f"(?:{HINTS[kind]})" for kind in kinds)))
         counts: Counter[tuple[str, str, str]] = Counter()
-        rows = [_row(row, part, marks, counts) for row in hinted.iter_rows(named=True)]
-        edited = samples.with_row_index().join(hinted.select("id"), on="id", how="anti")
+        rows = [
+            row | texts_edited(row, part, _without(marks, row["id"], counts)) for row in hinted.iter_rows(named=True)
+        ]
+        others = samples.with_row_index().join(hinted.select("id"), on="id", how="anti")
         at = samples.with_row_index().join(hinted.select("id"), on="id", how="semi").select("index")
-        both = pl.concat([edited, at.hstack(pl.DataFrame(rows, schema=SAMPLES))]).sort("index").drop("index")
+        both = pl.concat([others, at.hstack(pl.DataFrame(rows, schema=SAMPLES))]).sort("index").drop("index")
         table = pl.DataFrame([(*key, count) for key, count in counts.items()], schema=REDACTED, orient="row")
         return both, table.sort("id", "part", "kind")
 
     return edit
 
 
-def _hinted(kinds: tuple[Kind, ...]) -> pl.Expr:
-    """Tell the rows that may hold something, by all their text at once."""
-    hint = "|".join(f"(?:{HINTS[kind]})" for kind in kinds)
-    messages = pl.element().struct.field("content", "tool_calls")
-    texts = [
-        pl.col("prompt").list.eval(pl.concat_str(messages, separator="\n", ignore_nulls=True)).list.join("\n"),
-        pl.col("replies").list.eval(pl.element().struct.field("text")).list.join("\n", ignore_nulls=True),
-        *(pl.col(name) for name in ("reply", "reference", "check", "tools")),
-    ]
-    return pl.any_horizontal(told.str.contains(hint).fill_null(value=False) for told in texts)
+def _without(
+    marks: dict[Kind, str], row: str, counts: Counter[tuple[str, str, str]]
+) -> Callable[[str, str | None], str | None]:
+    """Give what takes private things out of the row's texts, and counts them."""
+
+    def clean(column: str, told: str | None) -> str | None:
+        found = True
+
+        def replaced(words: str, key: str) -> str:
+            nonlocal found
+            pieces = list(_pieces(words, key, marks))
+            counts.update((row, column, kind) for _, kind in pieces if kind)
+            found = found or len(pieces) > 1
+            return "".join(piece for piece, _ in pieces)
+
+        while told and found:  # what is left may be private beside a mark, and wasn't beside what the mark replaced
+            found = False
+            told = edited(told, replaced)
+        return told
+
+    return clean
 
 
-def _row(
-    row: dict[str, Any], part: Place, marks: dict[Kind, str], counts: Counter[tuple[str, str, str]]
-) -> dict[str, Any]:
-    """Give the row with its texts edited, and count what was taken out."""
-
-    def clean(name: str, told: str | None) -> str | None:
-        pieces = list(_pieces(told or "", marks))
-        counts.update((row["id"], name, kind) for _, kind in pieces if kind)
-        return None if told is None else "".join(piece for piece, _ in pieces)
-
-    edited = dict(row)
-    if part != "reply":
-        edited["prompt"] = [
-            message | {name: clean("prompt", message[name]) for name in ("content", "tool_calls")}
-            for message in row["prompt"]
-        ]
-    if part != "prompt":
-        edited |= {name: clean(name, row[name]) for name in ("reply", "reference")}
-        edited["replies"] = row["replies"] and [
-            other | {"text": clean("replies", other["text"])} for other in row["replies"]
-        ]
-    if part == "conversation":
-        edited |= {name: clean(name, row[name]) for name in ("check", "tools")}
-    return edited
-
-
-def _pieces(told: str, marks: dict[Kind, str]) -> Iterator[tuple[str, str]]:
+def _pieces(words: str, key: str, marks: dict[Kind, str]) -> Iterator[tuple[str, str]]:
     """Give the text's pieces, a mark with its kind in the place of what is private."""
     at = 0
-    for start, end, kind in spans(told, tuple(marks)):
-        yield told[at:start], ""
+    for start, end, kind in spans(words, tuple(marks), key):
+        yield words[at:start], ""
         yield marks[kind], kind
         at = end
-    yield told[at:], ""
+    yield words[at:], ""

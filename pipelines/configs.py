@@ -30,7 +30,8 @@ CONFIGS = {
     "candidates": "every reply that there was to choose from, with all its scores",
     "comparisons": "every verdict on two candidates, with the judge's answers in both orders",
 }
-CODE = ("pipelines.configs", "pipelines.scan", "pipelines.held_out", "filters.private")
+PRIVATE = ("filters.private", "filters.phones", "filters.credentials", "filters.inside")
+CODE = ("pipelines.configs", "pipelines.scan", "pipelines.held_out", *PRIVATE)
 Rows = Counter[tuple[str, str | None]]  # by source and licence
 
 
