@@ -58,6 +58,7 @@ BEFORE, NEARBY, AFTER = 60, 40, 24  # characters in which such words are looked 
 DIGITS = range(7, 16)  # E.164 has at most fifteen
 DATED = 8  # digits that a date has too
 YEARS = range(1900, 2100)
+DRAWN = 69  # the highest number of most lotteries, whose draws are told in order
 SERIES = 3  # groups of digits from which on they may be a series
 
 
@@ -80,7 +81,7 @@ def numbers(words: str) -> Iterator[tuple[int, int]]:
 
 def _is_number(number: str, *, told: bool, near: bool) -> bool:
     digits = re.sub(r"[^\d+]", "", number)
-    if len(digits.lstrip("+")) not in DIGITS or INVENTED.search(digits) or _is_list(number, told=told):
+    if len(digits.lstrip("+")) not in DIGITS or INVENTED.search(digits) or _is_list(number, told=told or near):
         return False
     if number.startswith("+") or ABROAD.match(number):
         return _is_abroad(number, told=told)
@@ -111,8 +112,8 @@ def _is_list(number: str, *, told: bool) -> bool:
     ratios = all(a * c == b * b for a, b, c in zip(values, values[1:], values[2:], strict=False))
     if len(set(steps)) == 1 or ratios or all(g[0] == "0" for g in groups) or all(g[-2:] == "00" for g in groups):
         return True
-    alike = len(groups) > SERIES and len(set(map(len, groups))) == 1  # three groups rise by chance
-    return not told and alike and (min(steps) > 0 or max(steps) < 0)
+    drawn = len(groups) > SERIES and max(values) <= DRAWN
+    return not told and drawn and (min(steps) > 0 or max(steps) < 0)
 
 
 def _is_abroad(number: str, *, told: bool) -> bool:
