@@ -102,7 +102,7 @@ def _ingest(run: Run) -> None:
     if len(files) > FILES_SAID:
         run.progress.say(f"  and {len(files) - FILES_SAID:,} more files; the report names them all")
     for name in run.made["ingest"].facts["skipped"][:FILES_SAID]:
-        run.progress.say(f"  {name}: skipped, no reader is for it")
+        run.progress.say(f"  skipped {name}")
 
 
 def samples_of(made: Mapping[str, Stored]) -> Stored:

@@ -8,8 +8,9 @@ import datasets
 import pytest
 
 from pipelines.files import streams
-from pipelines.files.places import places_of
+from pipelines.files.places import NOTES, Place, places_of
 from pipelines.files.streams import BombError, stream
+from pipelines.source_faults import source_faults
 from schemas.errors import InputError
 
 
@@ -23,7 +24,7 @@ def zipped(file: Path, *names: str, content: bytes = b'{"prompt": "a"}') -> Path
 def test_a_member_is_named_behind_two_colons_and_may_be_a_pattern(tmp_path: Path) -> None:
     file = zipped(tmp_path / "x.zip", "a/x.csv", "a/y.jsonl", "README.md")
     assert [place.member for place in places_of(str(file)).places] == ["a/x.csv", "a/y.jsonl"]
-    assert places_of(str(file)).skipped == (f"{file}::README.md",)
+    assert places_of(str(file)).skipped == (f"{file}::README.md: no reader is for it",)
     assert [place.member for place in places_of(f"{file}::a/*.csv").places] == ["a/x.csv"]
     with pytest.raises(InputError, match=r"no member 'b.csv'; it holds README.md, a/x.csv, a/y.jsonl"):
         places_of(f"{file}::b.csv")
@@ -94,7 +95,7 @@ def test_a_link_out_of_the_folder_is_refused_and_a_named_one_followed(tmp_path: 
     folder.mkdir()
     (folder / "inside.jsonl").write_text("{}")
     (folder / "alias.jsonl").symlink_to(folder / "inside.jsonl")
-    assert len(places_of(str(folder)).places) == 2
+    assert [place.file for place in places_of(str(folder)).places] == [str(folder / "inside.jsonl")]
     (folder / "link.jsonl").symlink_to(outside)
     for path in (folder, folder / "*.jsonl", tmp_path / "*" / "link.jsonl"):
         if path.name == "link.jsonl":
@@ -103,6 +104,88 @@ def test_a_link_out_of_the_folder_is_refused_and_a_named_one_followed(tmp_path: 
         with pytest.raises(InputError, match=r"link.jsonl is a link to .*outside.jsonl, outside"):
             places_of(str(path))
     assert [place.file for place in places_of(str(folder / "link.jsonl")).places] == [str(folder / "link.jsonl")]
+
+
+def test_a_folder_says_of_all_that_it_leaves_out_why(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "a.jsonl").write_text("{}")
+    (tmp_path / ".git").mkdir()
+    for name in (".hidden.jsonl", ".gitignore", ".git/b.jsonl", ".git/config"):
+        (tmp_path / name).write_text("{}")
+    (tmp_path / "gone.jsonl").symlink_to("nowhere.jsonl")
+    (tmp_path / "linked").symlink_to("sub")
+    os.mkfifo(tmp_path / "pipe.jsonl")
+    found = places_of(str(tmp_path))
+    assert [place.file for place in found.places] == [str(tmp_path / "sub" / "a.jsonl")]
+    assert found.skipped == (
+        f"{tmp_path}/.git: it is hidden",
+        f"{tmp_path}/.hidden.jsonl: it is hidden",
+        f"{tmp_path}/gone.jsonl: it is a link to what is not there: nowhere.jsonl",
+        f"{tmp_path}/linked: it is a link to a folder, and those are not followed: sub",
+        f"{tmp_path}/pipe.jsonl: it is a FIFO",
+    )
+    assert [place.file for place in places_of(f"{tmp_path}/*/*.jsonl").places] == [str(tmp_path / "sub" / "a.jsonl")]
+    assert places_of(f"{tmp_path}/*.jsonl").skipped == found.skipped[2:3] + found.skipped[4:]
+
+
+def test_a_file_that_links_lead_to_many_times_is_read_once(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text("{}")
+    (tmp_path / "loop").symlink_to(".")
+    found = places_of(f"{tmp_path}/**/*.jsonl")
+    assert [place.file for place in found.places] == [str(tmp_path / "a.jsonl")]
+    assert found.skipped == (f"{tmp_path}/loop: by this link {tmp_path}/a.jsonl is reached again, and it is read once",)
+
+
+def test_a_path_that_names_no_file_says_what_it_is(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jsonl")
+    (tmp_path / "gone.jsonl").symlink_to("nowhere.jsonl")
+    for path, told in (
+        ("", "the path is empty"),
+        (" ", "the path is empty"),
+        ("file://", "the path is empty"),
+        ("::a.jsonl", "the path is empty"),
+        ("/dev/null", "/dev/null is a device"),
+        (f"{tmp_path}/pipe.jsonl", "pipe.jsonl is a FIFO"),
+        (f"{tmp_path}/gone.jsonl", "gone.jsonl is a link to what is not there: nowhere.jsonl"),
+    ):
+        with pytest.raises(InputError, match=told):
+            places_of(path)
+        [fault] = source_faults([("sources.0", {"path": path})])
+        assert told in fault
+
+
+def test_a_name_that_is_no_utf_8_is_told_and_not_read(tmp_path: Path) -> None:
+    (tmp_path / "good.jsonl").write_text("{}")
+    other = tmp_path / os.fsdecode(b"caf\xe9.txt")
+    other.write_text("{}")
+    assert places_of(str(tmp_path)).skipped == (f"{tmp_path}/caf\\xe9.txt: no reader is for it",)
+    other.rename(other.with_suffix(".jsonl"))
+    for path in (tmp_path, tmp_path / "*"):
+        with pytest.raises(InputError, match=r"the name of .*/caf\\xe9.jsonl is no UTF-8; rename the file"):
+            places_of(str(path))
+
+
+def test_a_file_url_is_a_plain_path_with_its_rules(tmp_path: Path) -> None:
+    (tmp_path / "rows").mkdir()
+    for name in ("rows/a.jsonl", "out.jsonl"):
+        (tmp_path / name).write_text("{}")
+    for path in (f"file://{tmp_path}/rows", f"file://{tmp_path}/rows/*.jsonl", f"file://{tmp_path}/rows/a.jsonl"):
+        assert [place.file for place in places_of(path).places] == [f"{tmp_path}/rows/a.jsonl"]
+    (tmp_path / "rows" / "link.jsonl").symlink_to(tmp_path / "out.jsonl")
+    with pytest.raises(InputError, match=r"link.jsonl is a link to .*, outside"):
+        places_of(f"file://{tmp_path}/rows")
+    [fault] = source_faults([("sources.0", {"path": f"file://{tmp_path}/none.jsonl"})])
+    assert "no file" in fault
+
+
+def test_the_ending_of_a_url_stands_before_its_query() -> None:
+    for query in ("", "?download=true", "#top", "?file=x.csv#top"):
+        place = Place(f"https://example.org/rows/x.jsonl.gz{query}")
+        assert (place.format, place.compression, place.name) == (".jsonl", ".gz", "x")
+    asked = "https://example.org/x.jsonl?download=true"
+    assert [place.file for place in places_of(asked).places] == [asked]
+    with pytest.raises(InputError, match="archives behind URLs are not read"):
+        places_of("https://example.org/x.zip?download=true")
 
 
 def test_hidden_files_are_not_found_and_the_others_are_sorted(tmp_path: Path) -> None:
@@ -117,3 +200,20 @@ def test_hidden_files_are_not_found_and_the_others_are_sorted(tmp_path: Path) ->
 def test_a_folder_of_datasets_stands_for_its_arrow_files(tmp_path: Path) -> None:
     datasets.Dataset.from_list([{"prompt": "a"}]).save_to_disk(tmp_path / "saved")
     assert [Path(place.file).suffix for place in places_of(str(tmp_path / "saved")).places] == [".arrow"]
+    assert {Path(name.partition(":")[0]).name for name in places_of(str(tmp_path / "saved")).skipped} == NOTES
+
+
+def test_a_folder_of_several_splits_of_datasets_stands_for_their_arrow_files(tmp_path: Path) -> None:
+    split = datasets.Dataset.from_list([{"prompt": "a"}])
+    datasets.DatasetDict(train=split, test=split).save_to_disk(tmp_path / "saved")
+    (tmp_path / "saved" / "train" / "cache-1.arrow").write_bytes(b"of a map")
+    import fsspec
+
+    fsspec.filesystem("memory").put(str(tmp_path / "saved"), "memory://saved-splits", recursive=True)
+    for path in (str(tmp_path / "saved"), "memory://saved-splits", f"{tmp_path}/saved/**"):
+        found = places_of(path)
+        assert [place.path.parts[-2:] for place in found.places] == [
+            (name, "data-00000-of-00001.arrow") for name in ("test", "train")
+        ]
+        left = [name.partition(": of a dataset")[0].rpartition("/")[2] for name in found.skipped]
+        assert sorted(left) == ["cache-1.arrow", "dataset_dict.json", *["dataset_info.json"] * 2, *["state.json"] * 2]
