@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from pipelines.files.places import Place
+from pipelines.files.places import Place, plain_path
 from pipelines.files.read import read
 from pipelines.store import sha256
 
@@ -15,7 +15,7 @@ def found(origin: dict[str, Any], known: dict[str, Any] | None) -> dict[str, Any
 
     Only a file on this machine, that has not changed since it was read, is looked into.
     """
-    name, _, member = origin["file"].partition("::")
+    name, _, member = plain_path(origin["file"]).partition("::")
     file = Path(name)
     if known is None or not file.is_file():
         return {"state": "the file is not on this machine"}

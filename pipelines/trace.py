@@ -75,7 +75,7 @@ def trace(folder: Path, named: str) -> Told:
     found = list(_named(run, named))
     samples = sorted({one["sample"] for one in found if one["sample"]})
     if len(samples) > 1:
-        lines = [f"  {one['kind']} {one['id']} of sample {one['sample']}" for one in found[:SHOWN]]
+        lines = [f"  {one['kind']} {one['id']}{_of_sample(one)}" for one in found[:SHOWN]]
         more = [f"  and {len(found) - SHOWN:,} more"] if len(found) > SHOWN else []
         raise GristmillError("\n".join([f"{named!r} names {len(samples):,} samples in {folder}:", *lines, *more]))
     if not found:
@@ -88,6 +88,10 @@ def trace(folder: Path, named: str) -> Told:
         told["quarantined"] = [one["row"] for one in found]
         return told
     return told | _life(run, samples[0])
+
+
+def _of_sample(one: Told) -> str:
+    return "" if one["id"] == one["sample"] else f" of sample {one['sample']}"
 
 
 def _named(run: Run, named: str) -> Iterator[Told]:

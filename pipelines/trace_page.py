@@ -32,11 +32,11 @@ def page_of(told: Told) -> Block:
 
 
 def _quarantined(rows: list[Told]) -> list[Block]:
-    facts = [
-        fact
-        for row in rows
-        for fact in (["Reason", code(row["reason"])], ["Place", code(f"{row['file']}:{row['row']}")])
-    ]
+    facts: list[list[Cell]] = []
+    for row in rows:
+        facts += [["Reason", code(row["reason"])], ["Place", code(f"{row['file']}:{row['row']}")]]
+        facts.append(["Offset, bytes", "not told" if row["offset"] is None else number(row["offset"])])
+        facts.append(["Hash (XXH3) of the record", code(row["hash"])])
     return [figures(facts), _texts([("raw", row["raw"]) for row in rows])]
 
 

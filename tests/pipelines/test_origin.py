@@ -38,4 +38,5 @@ def test_a_row_is_found_again_and_its_author_however_the_file_was_read(
         told = origin.found(place, known)
         assert (told["state"], asked in told["raw"]) == ("unchanged", True)
         assert content.encode()[told["offset"] :].startswith(told["raw"].encode())
+        assert origin.found(place | {"file": f"file://{place['file']}"}, known) == told  # as earlier versions named it
     assert origins.by(tmp_path, (author,))["place"].to_list() == [f"{tmp_path / name}\n1"]

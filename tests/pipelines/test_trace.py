@@ -7,6 +7,7 @@ from pathlib import Path
 import orjson
 import polars as pl
 import pytest
+from xxhash import xxh3_128_hexdigest
 
 from pipelines.page import html
 from pipelines.plain import plain
@@ -114,6 +115,11 @@ def test_a_dropped_row_tells_its_rule_and_value_and_a_broken_line_its_reason(fol
     assert long["dropped"]["why"] == "87.0 is above the maximum of 40.0"
     assert (long["candidates"], long["rows"]) == ([], [])
     assert "no JSON" in plain(page_of(broken))
+    [record] = broken["quarantined"]
+    raw = Path(record["file"]).read_bytes()
+    compact = " ".join(plain(page_of(broken)).split())
+    assert f"Offset, bytes {raw.index(record['raw'].encode()):,} " in compact
+    assert f"Hash (XXH3) of the record {xxh3_128_hexdigest(record['raw'].encode())}" in compact
     assert "no JSON" in html(page_of(broken))
 
 
@@ -141,7 +147,9 @@ def test_no_text_of_a_row_becomes_markup(folder: Path) -> None:
 def test_a_beginning_of_several_ids_says_which_and_a_name_of_nothing_what_is_expected(folder: Path) -> None:
     with pytest.raises(GristmillError, match=r"names \d+ samples") as several:
         trace(folder, "")
-    assert rows(folder, "kept")["id"][0] in str(several.value)
+    first = rows(folder, "kept")["id"][0]
+    assert f"sample {first}\n" in str(several.value)
+    assert f"sample {first} of sample" not in str(several.value)
     with pytest.raises(GristmillError, match="names nothing"):
         trace(folder, "rows.jsonl:999")
 
