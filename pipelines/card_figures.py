@@ -18,9 +18,10 @@ def funnel(summary: Summary) -> list[Block]:
     rows = summary["rows"]
     steps: list[list[Cell]] = [
         ["Rows read", number(rows["read"]), "records found in the sources"],
+        ["Further samples", number(rows.get("several", 0)), "of records that give several"],
         ["Quarantined", number(rows["quarantined"]), "records in which no sample could be read"],
         ["New prompts", number(rows.get("new_prompts", 0)), "grown from the samples"],
-        ["Samples", number(rows["samples"]), "rows read less quarantined, and the new prompts"],
+        ["Samples", number(rows["samples"]), "rows read and further samples less quarantined, and the new prompts"],
         ["Dropped", number(rows["dropped"]), "samples that broke a rule"],
         ["Kept", number(rows["kept"]), "samples that broke none"],
         ["Candidates", number(rows["candidates"]), "replies to kept prompts, failed ones and the data's own included"],

@@ -12,9 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import orjson
-
-from pipelines import instructions, layouts
+from pipelines import instructions, layouts, unread
 from pipelines.files.places import Place, fetched, places_of
 from pipelines.files.read import read
 from pipelines.files.rows import HELD, Bad, Batch, Row, bad
@@ -23,14 +21,15 @@ from pipelines.quarantine import GROUP, Quarantine
 from pipelines.shards import SMALL, Shards, Told
 from pipelines.sources import MIB, Source
 from pipelines.store import Stored, Writer, named, once, sha256
-from pipelines.turns import LayoutError, Reading
+from pipelines.turns import BLANK, LayoutError, Reading
 from pipelines.versions import code_version
 from schemas.errors import InputError
 from schemas.tables import QUARANTINED, SAMPLES
 
 LOOKED_AT = 200  # rows of a file by which its layout is recognised, and what of them is not read
 COLUMNS_SAID = 12  # of those that are not read, in a line
-PARTS = ("files", "layouts", "turns", "instructions", "tasks", "preferences")
+SKIPPED_SAID = 5  # of what a source holds that is not read, where that is all
+PARTS = ("files", "layouts", "unread", "turns", "instructions", "tasks", "preferences")
 CODE = (*PARTS, "naming", "quarantine", "shards", "sources", "forgotten", "ingest")
 
 
@@ -60,9 +59,10 @@ def ingest(store: Path, sources: Iterable[Source], stage: str = "ingest", limit:
 
     With a `limit`, so many rows of each source are read, the first. Rows that were forgotten are in neither table.
 
-    The facts tell each file's format, layout, size, hash and rows (one of Open Assistant's gives several samples), and
-    which files of a folder or archive have no reader. Raises `InputError` for a path that names nothing that can be
-    read, a layout that is not recognised, an archive that is refused, and for sources with no good row at all.
+    The facts tell each file's format, layout, size, hash, rows and what became of them; how many samples there are
+    above one a row (`several`: a row of Open Assistant's gives some); and what of a folder or archive is not read.
+    `rows` and `several` are `samples` and those quarantined. Raises `InputError` for a path that names nothing that can
+    be read, a layout that is not recognised, an archive that is refused, and for sources with no good row at all.
     """
     with ExitStack() as scope:
         files, skipped = _files(sources, scope)
@@ -80,8 +80,9 @@ def ingest(store: Path, sources: Iterable[Source], stage: str = "ingest", limit:
 def line_of(file: Mapping[str, Any]) -> str:
     """Say in a line what was found in a file, by the facts told of it, and which of its columns were not read."""
     said = f"{file['file']}: {file['layout'] or 'no layout'}"
-    said += f", {file['samples']:,} rows, {file['quarantined']:,} quarantined"
-    left = [name if name.isprintable() else repr(name) for name in file["unread"]]
+    said += f", {file['rows']:,} rows: {file['samples']:,} samples, {file['quarantined']:,} quarantined"
+    said += f", {file['forgotten']:,} forgotten" if file["forgotten"] else ""
+    left = [name if name.strip() and name.isprintable() else repr(name) for name in file["unread"]]
     if not left:
         return said
     more = f" and {len(left) - COLUMNS_SAID:,} more" if len(left) > COLUMNS_SAID else ""
@@ -98,7 +99,7 @@ def _files(sources: Iterable[Source], scope: ExitStack) -> tuple[list[File], lis
         found = places_of(source.path)
         skipped += found.skipped
         if not found.places:
-            told = f"; it holds {', '.join(found.skipped[:5])}" if found.skipped else ""
+            told = f": {'; '.join(found.skipped[:SKIPPED_SAID])}" if found.skipped else ""
             raise InputError(f"{source.path}: there is nothing that can be read{told}")
         for place in found.places:
             local = copies[place.file] = copies.get(place.file) or fetched(place, scope)
@@ -125,19 +126,23 @@ def _build(folder: Path, files: list[File], skipped: list[str], limit: int | Non
         for table in tables:
             table.flush()
     samples, quarantined = good.rows, bad_rows.rows
+    several = sum(file["samples"] + file["quarantined"] - file["rows"] for file in told)
     for file in told:
-        file["samples"] -= gone.counts[file["file"]]
-        file["quarantined"] -= gone.counts[f"quarantined {file['file']}"]
+        apart = {"samples": gone.counts[file["file"]], "quarantined": gone.counts[f"quarantined {file['file']}"]}
+        file.update({name: file[name] - count for name, count in apart.items()}, forgotten=sum(apart.values()))
     if not samples:
-        files_read = ", ".join(file["file"] for file in told)
-        why = f"{quarantined} were read, all bad.{_left_out(gone)}{tables.quarantined.first}"
-        raise InputError(f"no good row in {files_read}: {why}")
-    return {"rows": samples + quarantined, "samples": samples, "files": told, "skipped": skipped}
+        raise InputError(_nothing_good(told, quarantined, gone, tables.quarantined.first))
+    rows = samples + quarantined - several
+    return {"rows": rows, "several": several, "samples": samples, "files": told, "skipped": skipped}
 
 
-def _left_out(gone: Forgotten) -> str:
-    """Say how many rows were left out because they are forgotten."""
-    return f" {gone.counts.total()} more are forgotten." if gone.counts else ""
+def _nothing_good(told: list[dict[str, Any]], quarantined: int, gone: Forgotten, first: str) -> str:
+    """Say why there is no sample."""
+    names = ", ".join(file["file"] for file in told)
+    if not any(file["rows"] for file in told):
+        return f"there are no rows in {names}"
+    left_out = f" {gone.counts.total():,} more are forgotten." if gone.counts else ""
+    return f"no good row in {names}: {quarantined:,} were read, all bad.{left_out}{first}"
 
 
 def _read_files(files: list[File], tables: Tables, limit: int | None) -> Iterator[dict[str, Any]]:
@@ -163,6 +168,9 @@ def _first(batches: Iterator[Batch], limit: int) -> Iterator[Batch]:
 def _read_file(file: File, tables: Tables, limit: int | None) -> dict[str, Any]:
     """Read one file, or its first `limit` rows, into the two tables, and tell what was found."""
     source = file.source
+    fault = next(layouts.column_faults(source.columns, source.layout), None)
+    if fault:
+        raise InputError(f"{file.place}: {fault}")
     options: dict[str, Any] = {"limit": source.max_row_mib * MIB, "header": source.header, "field": source.field}
     reading = read(file.place, file.local, **options)
     mapped = bool({"prompt", "messages"} & source.columns.keys())  # then no layout is needed
@@ -212,20 +220,16 @@ def _head(batches: Iterator[Batch]) -> tuple[list[Row], Iterator[Batch] | None]:
 
 def _recognised(file: File, found: list[Row]) -> str | None:
     """Name the layout by the first good rows; null when no row is good."""
-    layout = layouts.recognise(found)
+    layout = layouts.recognise(found, file.source.columns)
     if found and layout is None:
-        raise InputError(
-            f"{file.place}: the layout is not recognised. Found the columns {', '.join(sorted(found[0]))}. "
-            f"Known layouts: {layouts.known()}. Or say in the recipe which columns hold what: "
-            'columns = { prompt = "...", reply = "..." }.' + _nested(found[0])
-        )
+        raise InputError(f"{file.place}: the layout is not recognised. {unread.unrecognised(found[0])}")
     return layout
 
 
 def _unread(file: File, layout: str | None, found: list[Row], *, chosen: bool) -> list[str]:
     """Name the columns that are not read; raises `InputError` for one that may be asked, where nobody has chosen."""
-    left = layouts.unread(layout, found, file.source.columns)
-    half = layouts.half_read(layout, left) if layout and not chosen else None
+    left = unread.unread(layout, found, file.source.columns)
+    half = unread.half_read(layout, left) if layout and not chosen else None
     if half:
         raise InputError(
             f"{file.place}: it looks like {layout}, which does not read the column {half!r}, and that may be a part of "
@@ -233,15 +237,6 @@ def _unread(file: File, layout: str | None, found: list[Row], *, chosen: bool) -
             f'it is none: layout = "{layout}".'
         )
     return left
-
-
-def _nested(row: Row) -> str:
-    """Say how the rows are read that a lone object holds in an array."""
-    for name, value in row.items():
-        if isinstance(value, list) and value and all(isinstance(one, dict) for one in value):
-            said = orjson.dumps(name).decode()
-            return f" Or are the rows in {said}, an array of {len(value):,} object(s)? Then say field = {said}."
-    return ""
 
 
 def _read_batch(batch: Batch, layout: str | None, file: File, tables: Tables) -> tuple[int, int]:
@@ -272,8 +267,7 @@ def _add_plain(batch: Batch, asks: list[str], replies: list[str | None], file: F
     """Add a batch of plain rows to the two tables at once; those that ask nothing are the bad ones."""
     blank = tables.samples.add_plain(file.told, batch.row, asks, replies, batch.size)
     if blank:
-        why = instructions.BLANK
-        tables.quarantined.add_alike(file.told, [batch.row + at for at in blank], map(batch.locate, blank), why)
+        tables.quarantined.add_alike(file.told, [batch.row + at for at in blank], map(batch.locate, blank), BLANK)
     return len(asks) - len(blank), len(blank)
 
 

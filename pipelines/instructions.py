@@ -3,6 +3,7 @@
 from typing import Any
 
 from pipelines.turns import (
+    BLANK,
     LayoutError,
     Reading,
     Row,
@@ -10,6 +11,7 @@ from pipelines.turns import (
     gold,
     joined,
     json_text,
+    loss_weight,
     message,
     replied,
     shown,
@@ -18,7 +20,6 @@ from pipelines.turns import (
     text_or_null,
 )
 
-BLANK = "'instruction' and 'input' are both empty"
 REPLIES = ("output", "response")  # rivals: a row with both is an error until the recipe chooses
 ANSWERS = {  # by the column that asks, those that may answer
     "prompt": ("completion", "response"),
@@ -86,7 +87,7 @@ def prompt_completion(row: Row) -> Reading:
 def problem(row: Row) -> Reading:
     """A `problem` and its `solution`, which is the reply, or its `answer`, which is the reference, or both."""
     reply = None if row.get("solution") is None else replied(row["solution"], "solution")
-    return Reading(asked(row, "problem"), reply, gold(row.get("answer")))
+    return Reading(asked(row, "problem"), reply, gold(row.get("answer"), "answer"))
 
 
 def _asked_and_told(row: Row, column: str, names: tuple[str, ...]) -> Reading:
@@ -97,7 +98,8 @@ def _asked_and_told(row: Row, column: str, names: tuple[str, ...]) -> Reading:
             f'choose in the recipe: columns = {{ prompt = "{column}", reply = "{given[0]}" }}'
         )
     reply = replied(row[given[0]], given[0]) if given else None
-    return Reading(asked(row, column), reply, tools=json_text(row.get("tools")))
+    weight = loss_weight(row[given[0]]) if given else None
+    return Reading(asked(row, column), reply, tools=json_text(row.get("tools")), weight=weight)
 
 
 def prompt(row: Row) -> Reading:

@@ -1,6 +1,6 @@
 """Layouts: how a raw row of each known form reads as a sample, which one a file's rows have, and columns by name."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -13,11 +13,14 @@ from pipelines.turns import (
     Reading,
     Row,
     asked,
+    asks_something,
     chat,
     conversation,
+    exact_json,
     gold,
     joined,
     json_text,
+    loss_weight,
     number,
     replied,
     shown,
@@ -44,6 +47,7 @@ FIELDS = {  # what a recipe's columns can say, and whether several columns may b
     "rejected": False,
     "label": False,
 }
+OVER = ("system", "chosen", "rejected")  # fields that a layout reads from the columns that the recipe names
 
 
 def messages(row: Row) -> Reading:
@@ -53,14 +57,18 @@ def messages(row: Row) -> Reading:
     """
     column = "messages" if "messages" in row else "conversation"
     turns = chat(row[column], column)
-    weight = preferences.loss_weight(row[column])
+    weight = loss_weight(row[column])
     first = [] if turns[0]["role"] == "system" else system(row)
     return conversation([*first, *turns], tools=json_text(row.get("tools")), weight=weight)
 
 
 def sharegpt(row: Row) -> Reading:
-    """ShareGPT: `conversations` of `from` and `value`, and `system` and `tools` where given."""
-    return conversation([*system(row), *chat(row["conversations"], "conversations")], tools=json_text(row.get("tools")))
+    """ShareGPT: `conversations` of `from` and `value`, and `system` and `tools` where given.
+
+    The last turn's `weight` or `loss_weight` is the reply's.
+    """
+    turns, weight = chat(row["conversations"], "conversations"), loss_weight(row["conversations"])
+    return conversation([*system(row), *turns], tools=json_text(row.get("tools")), weight=weight)
 
 
 def _names(*columns: str) -> frozenset[str]:
@@ -121,17 +129,14 @@ ALONE = {  # columns beside which the layout is not recognised: they are more th
         "output", "response", "completion", "answer", "input", "code", "label", "summary", "target", "reply"
     ),
 }
-WHOLE = {"messages", "sharegpt", "oasst", "verl", "ifeval", "humaneval", "mbpp", "truthfulqa", "multiple_choice"}
-ASKING = _names(  # may be a part of what is asked
-    "context", "passage", "document", "article", "definition", "choices", "options", "instances"
-)
 
 
-def recognise(rows: Iterable[Row]) -> str | None:
-    """Name the layout that most of the rows have the columns of; null when none has any."""
+def recognise(rows: Iterable[Row], columns: Columns | None = None) -> str | None:
+    """Name the layout that most of the rows have the columns of, those named in the recipe too; null when none has."""
+    over = {field: str(name) for field, name in (columns or {}).items() if field in OVER}
     counts = dict.fromkeys(LAYOUTS, 0)
     for row in rows:
-        name = _layout_of(row)
+        name = _layout_of({**row, **{field: row[name] for field, name in over.items() if name in row}})
         if name:
             counts[name] += 1
     best = max(counts, key=counts.__getitem__)
@@ -148,62 +153,50 @@ def _layout_of(row: Row) -> str | None:
     return None
 
 
-def unread(layout: str | None, rows: Iterable[Row], columns: Columns) -> list[str]:
-    """Name the columns on which nothing depends that is read of these rows; those that are empty are not told."""
-    there: set[str] = set()
-    used: set[str] = set()
-    for row in rows:
-        told = _tried(layout, row, columns)
-        filled = {name for name, value in row.items() if value not in (None, "", [], {})} if told else set()
-        there |= filled
-        for name in filled - used:
-            if _tried(layout, {key: value for key, value in row.items() if key != name}, columns) != told:
-                used.add(name)
-    return sorted(there - used)
-
-
-def _tried(layout: str | None, row: Row, columns: Columns) -> list[Reading] | None:
-    try:
-        return read_as(layout, row, columns)
-    except LayoutError:
-        return None
-
-
-def half_read(layout: str, left: Iterable[str]) -> str | None:
-    """Name a column that a layout leaves unread though it may be a part of what is asked; null where there is none."""
-    return None if layout in WHOLE else next((name for name in left if name in ASKING), None)
-
-
-def known() -> str:
-    """Tell the layouts and their columns, for an error."""
-    return "; ".join(
-        f"{name} ({' or '.join(', '.join(sorted(some)) for some in needed)})"
-        for name, (needed, _read) in LAYOUTS.items()
-    )
+def column_faults(columns: Columns, layout: object) -> Iterator[str]:
+    """Say what is wrong with the columns that a recipe names beside the layout that it names, or none."""
+    whole = [field for field in ("prompt", "messages") if field in columns]
+    if layout and whole:
+        yield f"layout {layout!r} and columns.{whole[0]} each say how a row is read; name one of them"
+    ranked = [field for field in ("chosen", "rejected") if field in columns]
+    if len(ranked) == 1 and whole:
+        yield f"columns name {ranked[0]!r} alone; a pair has 'chosen' and 'rejected'"
+    if ranked and "label" in columns:
+        yield f"columns name {ranked[0]!r} and 'label'; a label is about one reply"
 
 
 def read_as(layout: str | None, row: Row, columns: Columns | None = None) -> list[Reading]:
     """Read a row in a layout, `columns` over what the layout says; raises `LayoutError` telling what is wrong.
 
     With columns for the prompt (or messages) no layout is needed. In any layout `reference`, `check` and `license` are
-    the row's own columns where it has them; a reference that is no text is its JSON.
+    the row's own columns where it has them; a reference that is no text is its JSON. A label is about the reply that is
+    read in the end. A row that asks nothing is wrong in any layout.
     """
     columns = columns or {}
-    if "prompt" in columns or "messages" in columns:
-        readings = [_mapped(row, columns)]
-    else:
-        rest = {key: value for key, value in row.items() if key not in REPLIES} if "reply" in columns else row
-        assert layout is not None  # noqa: S101 - the caller has recognised one
-        needed, read = LAYOUTS[layout]
-        if not any(some <= row.keys() for some in needed):
-            _, missing = min((len(some - row.keys()), sorted(some - row.keys())) for some in needed)
-            raise LayoutError(
-                f"no column {', '.join(map(repr, missing))} as {layout} has; found: {', '.join(sorted(row))}"
-            )
-        found = read(rest)
-        readings = found if isinstance(found, list) else [found]
+    mapped = "prompt" in columns or "messages" in columns
+    readings = [_mapped(row, columns)] if mapped else _laid_out(layout, row, columns)
     extras = _extras(row, columns)
-    return [replace(reading, **extras) for reading in readings] if extras else readings
+    if extras:
+        readings = [replace(reading, **extras) for reading in readings]
+    label = columns.get("label", None if mapped or layout != "kto" else "label")
+    if label:
+        readings = [preferences.labelled(reading, row, str(label)) for reading in readings]
+    for reading in readings:
+        asks_something(reading.prompt)
+    return readings
+
+
+def _laid_out(layout: str | None, row: Row, columns: Columns) -> list[Reading]:
+    """Read a row in a layout, but for the reply where the recipe names its column."""
+    assert layout is not None  # noqa: S101 - the caller has recognised one
+    named = {field: _column(row, str(name)) for field, name in columns.items()}
+    row = {**row, **{field: value for field, value in named.items() if field in OVER}}
+    needed, read = LAYOUTS[layout]
+    if not any(some <= row.keys() for some in needed):
+        _, missing = min((len(some - row.keys()), sorted(some - row.keys())) for some in needed)
+        raise LayoutError(f"no column {', '.join(map(repr, missing))} as {layout} has; found: {', '.join(sorted(row))}")
+    found = read({key: value for key, value in row.items() if key not in REPLIES} if "reply" in columns else row)
+    return found if isinstance(found, list) else [found]
 
 
 def _extras(row: Row, columns: Columns) -> dict[str, Any]:
@@ -219,6 +212,8 @@ def _extras(row: Row, columns: Columns) -> dict[str, Any]:
         if field in EXTRAS:
             value = _column(row, str(name))
             said[field] = None if value is None else EXTRAS[field](row, str(name))
+    if "reply" in columns:
+        said.setdefault("weight", loss_weight(row[str(columns["reply"])]))
     return said
 
 
@@ -229,7 +224,7 @@ def _column(row: Row, name: str) -> Any:
 
 
 def _mapped(row: Row, columns: Columns) -> Reading:
-    """Read the prompt, system text and labelled replies where the recipe says they are."""
+    """Read the prompt, system text and ranked replies where the recipe says they are."""
     renamed = {field: _column(row, name) for field, name in columns.items() if isinstance(name, str)}
     if isinstance(columns.get("prompt"), list):
         names = columns["prompt"]
@@ -238,8 +233,6 @@ def _mapped(row: Row, columns: Columns) -> Reading:
     try:
         if "chosen" in columns and "rejected" in columns:
             return preferences.dpo(renamed)
-        if "label" in columns:
-            return preferences.kto(renamed | {"completion": renamed.get("reply")})
         return messages(renamed) if "messages" in columns else Reading(asked(renamed, "prompt"))
     except LayoutError as error:
         raise LayoutError(f"{error} (columns as the recipe names them)") from error
@@ -253,14 +246,14 @@ def check(value: object) -> str:
         parsed = None
     if not isinstance(parsed, dict) or not isinstance(parsed.get("use"), str):
         raise LayoutError(f"'check' is {shown(value, 60)}; expected an object whose 'use' names a verifier")
-    return orjson.dumps(parsed, option=orjson.OPT_SORT_KEYS).decode()
+    return exact_json(parsed, "check", orjson.OPT_SORT_KEYS)
 
 
 EXTRAS: dict[str, Callable[[Row, str], Any]] = {  # fields that a recipe may name the columns of, in any layout
     "reply": lambda row, name: replied(row[name], name),
-    "reference": lambda row, name: gold(row[name]),
+    "reference": lambda row, name: gold(row[name], name),
     "check": lambda row, name: check(row[name]),
-    "tools": lambda row, name: json_text(row[name]),
+    "tools": lambda row, name: json_text(row[name], name),
     "source": text,
     "license": text,
     "weight": number,

@@ -1,16 +1,21 @@
 """Layouts whose rows rank or label replies: DPO, pairs with a verdict, KTO, Open Assistant's trees."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from pipelines.turns import (
+    BLANK,
     LayoutError,
     PromptsDifferError,
     Reading,
     Row,
     asked,
     chat,
+    conversation,
+    joined,
     json_text,
+    loss_weight,
     message,
     number,
     replied,
@@ -52,23 +57,15 @@ def dpo(row: Row) -> Reading:
 
 def _alpaca_prompt(row: Row) -> Chat:
     parts = [text(row, "instruction"), text(row, "input") if row.get("input") is not None else ""]
-    return [*system(row), message("user", "\n\n".join(part for part in parts if part.strip()))]
-
-
-def loss_weight(value: object) -> float | None:
-    """Give the weight of a turn, or of the last of a list of turns; null where it has none."""
-    last = value[-1] if isinstance(value, list) and value else value
-    if not isinstance(last, Mapping):
-        return None
-    return number(last, "loss_weight") if last.get("loss_weight") is not None else number(last, "weight")
+    return [*system(row), message("user", joined(parts, BLANK))]
 
 
 def _whole(row: Row, name: str) -> tuple[Chat, str]:
     value = row[name]
     turns = list(_transcript(value, name)) if isinstance(value, str) else chat(value, name)
     reply = turns[-1]
-    if reply["role"] != "assistant" or not any(turn["role"] == "user" for turn in turns):
-        raise LayoutError(f"{name!r} is no prompt by the user with a reply by the assistant")
+    if reply["role"] != "assistant" or reply.get("tool_calls") or not any(turn["role"] == "user" for turn in turns):
+        raise LayoutError(f"{name!r} is no prompt by the user with a reply, a text by the assistant")
     return turns[:-1], reply["content"]
 
 
@@ -107,25 +104,34 @@ LABELS = {"true": True, "false": False}  # as CSV writes them
 
 
 def kto(row: Row) -> Reading:
-    """KTO: a conversation (`messages`, `conversations`) or `prompt` and `completion`, and `label`, true or false.
+    """KTO: a conversation (`messages`, `conversations`) or `prompt` and `completion` or `response`, and `label`.
+
+    What `labelled` makes of the label is not in the reading: it is about the reply that the recipe names, if it does.
+    """
+    tools = json_text(row.get("tools"))
+    column = next((name for name in ("messages", "conversations") if row.get(name) is not None), None)
+    if column:
+        turns = chat(row[column], column)
+        first = [] if turns[0]["role"] == "system" else system(row)
+        return conversation([*first, *turns], tools=tools, weight=loss_weight(row[column]))
+    name = "completion" if row.get("completion") is not None else "response"
+    reply = None if row.get(name) is None else replied(row[name], name)
+    return Reading(asked(row, "prompt"), reply, tools=tools, weight=loss_weight(row.get(name)))
+
+
+def labelled(reading: Reading, row: Row, column: str) -> Reading:
+    """Give a reading whose reply is good or bad, as a column says by true or false.
 
     A reply labelled false is nothing to learn from: it is among `replies` with 0, and the sample has no reply.
     """
-    label = row.get("label")
-    label = LABELS.get(label.lower()) if isinstance(label, str) else label
+    value = row.get(column)
+    label = LABELS.get(value.lower()) if isinstance(value, str) else value
     if not isinstance(label, bool):
-        raise LayoutError(f"'label' is {shown(row.get('label'))} instead of true or false")
-    column = next((name for name in ("messages", "conversations") if row.get(name) is not None), None)
-    if column:
-        turns = [*system(row), *chat(row[column], column)]
-        prompt, reply = turns[:-1], replied(row[column], column)
-    else:
-        name = "completion" if row.get("completion") is not None else "response"
-        prompt, reply = asked(row, "prompt"), replied(row.get(name), name)
-    if not any(turn["role"] == "user" for turn in prompt):
-        raise LayoutError("no turn is the user's")
-    tools = json_text(row.get("tools"))
-    return Reading(prompt, reply if label else None, tools=tools, replies=((reply, float(label)),))
+        raise LayoutError(f"{column!r} is {shown(value)} instead of true or false")
+    if reading.reply is None or reading.replies is not None:
+        found = "are several" if reading.replies else "is none that is a text by the assistant"
+        raise LayoutError(f"{column!r} labels one reply; found {found}")
+    return replace(reading, reply=reading.reply if label else None, replies=((reading.reply, float(label)),))
 
 
 QUALITY = ("fine-grained_score", "overall_score", "score")

@@ -68,13 +68,16 @@ def _funnel(summary: Summary) -> list[Block]:
         step(["plus ", code(told["use"])], told["new"], f"new prompts; {_not_taken(told)}")
         for told in summary["prompts"]
     ]
+    further = rows.get("several", 0)  # a run of an earlier version doesn't tell it
+    several = [step("plus further samples", further, "of records that give several")] if further else []
     candidates = "replies to kept prompts, failed ones and those that came with the data included"
     learned = "candidates selected to be learned, any number a prompt"
     steps = [
         step("Rows read", rows["read"], f"records found; files: {number(len(summary['files']))}"),
+        *several,
         step("minus quarantined", rows["quarantined"], "records in which no sample could be read", "broken"),
         *grown,
-        step("Samples", rows["samples"], f"rows read less quarantined{', and the new prompts' if grown else ''}"),
+        step("Samples", rows["samples"], f"{_of_what(further)}{', and the new prompts' if grown else ''}"),
         *rules,
         step("Kept", rows["kept"], "samples that broke no rule"),
         ["Candidates", number(rows["candidates"]), "", candidates],
@@ -86,6 +89,10 @@ def _funnel(summary: Summary) -> list[Block]:
     edits: list[list[Cell]] = [[code(kind), number(count)] for kind, count in summary["edits"].items()]
     changed = [note("edits"), table(["Edited", "Places"], edits, "1")] if edits else []
     return [note("funnel"), table(["Step", "Rows", "", "Counted as"], steps, "1"), *changed]
+
+
+def _of_what(further: int) -> str:
+    return f"rows read{' and further samples' if further else ''} less quarantined"
 
 
 def _not_taken(told: Summary) -> str:
@@ -114,6 +121,7 @@ def _sources(summary: Summary, tables: Tables) -> list[Block]:
         [
             code(one["file"]),
             code(one["layout"] or "none"),
+            number(one["rows"]),
             number(one["samples"]),
             number(one["quarantined"]),
             code(", ".join(one.get("unread", ()))),  # a run of an earlier version doesn't tell it
@@ -122,7 +130,7 @@ def _sources(summary: Summary, tables: Tables) -> list[Block]:
     ]
     return [
         table(["Source", "Licence", "Samples", "Kept", "SFT rows", "Pairs"], rows, "2345"),
-        table(["File", "Layout", "Samples", "Quarantined", "Columns not read"], files, "23"),
+        table(["File", "Layout", "Rows", "Samples", "Quarantined", "Columns not read"], files, "234"),
     ]
 
 

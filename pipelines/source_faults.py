@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.files.places import file_system, is_url, places_of
-from pipelines.layouts import FIELDS, LAYOUTS
+from pipelines.layouts import FIELDS, LAYOUTS, column_faults
 from schemas.errors import InputError
 from schemas.parts import nearest
+
+SKIPPED_SAID = 3  # of what a folder holds that is not read
 
 
 def source_faults(named: Iterable[tuple[str, Mapping[str, Any]]]) -> Iterator[str]:
@@ -18,6 +20,7 @@ def source_faults(named: Iterable[tuple[str, Mapping[str, Any]]]) -> Iterator[st
             yield from (f"{where}: {fault}" for fault in _path_faults(path))
         if isinstance(layout, str) and layout not in LAYOUTS:
             yield f"{where}: no layout {layout!r}{nearest(layout, LAYOUTS)}"
+        yield from (f"{where}: {fault}" for fault in column_faults(_columns(source), layout))
         for field, column in _columns(source).items():
             if field not in FIELDS:
                 yield f"{where}.columns: nothing of ours is called {field!r}{nearest(field, FIELDS)}"
@@ -34,9 +37,9 @@ def _path_faults(path: str) -> Iterator[str]:
             file_system(path.partition("::")[0])
         elif not (found := places_of(path)).places:
             yield (
-                f"no file {path!r} (looked for in {Path.cwd()})"
-                if not found.skipped
-                else f"{path}: no file has a reader"
+                f"{path}: nothing there can be read: {'; '.join(found.skipped[:SKIPPED_SAID])}"
+                if found.skipped
+                else f"no file {path!r} (looked for in {Path.cwd()})"
             )
         else:
             for place in found.places:

@@ -17,17 +17,18 @@ from pipelines.store import Stored
 
 def summarise(recipe: Recipe, folder: Path, made: dict[str, Stored], tables: Tables) -> dict[str, Any]:
     """Give the figures of a run: rows at every stage, requests, judges, preference health, evaluation, seconds."""
-    curated = made["curate"].facts
+    curated, ingested = made["curate"].facts, made["ingest"].facts
     told = counted(made["curate"], made["generate"], [one for name, one in made.items() if name.startswith("score ")])
     return {
         "name": recipe.name,
         "version": folder.name,
         "folder": str(folder),
         "seed": recipe.seed,
-        "files": made["ingest"].facts["files"],
+        "files": ingested["files"],
         "rows": {
-            "read": made["ingest"].facts["rows"],
-            "quarantined": made["ingest"].facts["rows"] - made["ingest"].facts["samples"],
+            "read": ingested["rows"],
+            "several": ingested["several"],
+            "quarantined": ingested["rows"] + ingested["several"] - ingested["samples"],
             "new_prompts": made["grow"].facts["new"] if "grow" in made else 0,
             "samples": curated["kept"] + curated["dropped"],
             "dropped": curated["dropped"],

@@ -6,14 +6,14 @@ from typing import Any
 
 import orjson
 
-from pipelines.turns import LayoutError, Reading, Row, asked, gold, joined, message, shown, system, text
+from pipelines.turns import LayoutError, Reading, Row, asked, exact_json, gold, joined, message, shown, system, text
 
 MATHEMATICS = ("gsm8k", "math", "aime", "numina", "dapo", "deepscaler", "olympiad")  # in the name of a data source
 
 
 def as_check(use: str, **arguments: Any) -> str:
     """Give a check as a row of `SAMPLES` holds it."""
-    return orjson.dumps({"use": use, **arguments}, option=orjson.OPT_SORT_KEYS).decode()
+    return exact_json({"use": use, **arguments}, "check", orjson.OPT_SORT_KEYS)
 
 
 def gsm8k(row: Row) -> Reading:
@@ -53,7 +53,7 @@ def verl(row: Row) -> Reading:
     source = row.get("data_source")
     counts = isinstance(source, str) and any(name in source.lower() for name in MATHEMATICS)
     check = as_check("judges.math:final_answer") if counts and reward.get("style", "rule") == "rule" else None
-    reference, named = gold(reward["ground_truth"]), source if isinstance(source, str) else None
+    reference, named = gold(reward["ground_truth"], "ground_truth"), source if isinstance(source, str) else None
     return Reading(asked(row, "prompt"), reference=reference, check=check, source=named)
 
 

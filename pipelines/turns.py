@@ -1,6 +1,7 @@
 """What a row says, and the small readings that layouts are made of; each raises `LayoutError` with what was found."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,6 +31,8 @@ ROLES = {
 
 
 PAIR = {"input", "output"}
+BLANK = "'instruction' and 'input' are both empty"
+ROUNDED = 2**63  # from here on a JSON reader gives an integer as a float, without its last digits
 
 
 class LayoutError(ValueError):
@@ -76,19 +79,68 @@ def text_or_null(row: Row, column: str) -> str | None:
     return None if row.get(column) is None else text(row, column)
 
 
-def gold(value: object) -> str | None:
-    """Give a gold answer as text: a text as it is, any other value as its JSON."""
+def gold(value: object, column: str = "reference") -> str | None:
+    """Give a gold answer as text: a text as it is, a whole number of any length by its digits, others as JSON."""
     if value is None or isinstance(value, str):
         return value
-    return orjson.dumps(value, default=str).decode()
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else exact_json(value, column)
+
+
+def exact_json(value: object, column: str, option: int | None = None) -> str:
+    """Give a value as JSON text; raises `LayoutError` for what JSON would say otherwise than the file.
+
+    That are numbers that JSON lacks, bytes, and numbers of more than 64 bits: JSON readers give such an integer as a
+    float, whose last digits are not the file's, and nothing tells it from one that was meant.
+    """
+    fault = next(filter(None, map(_changed, _leaves(value))), None)
+    if fault:
+        raise LayoutError(f"{column!r} {'is' if _is_leaf(value) else 'holds'} {fault}")
+    try:
+        return orjson.dumps(value, default=str, option=option).decode()
+    except orjson.JSONEncodeError as error:
+        raise LayoutError(f"{column!r} is {shown(value)}, which can't be written as JSON: {error}") from error
+
+
+def _is_leaf(value: object) -> bool:
+    return not isinstance(value, (dict, list))
+
+
+def _leaves(value: object) -> Iterator[object]:
+    """Give the values in a value that hold no others, with a stack of its own: they may lie deeper than Python's."""
+    left = [value]
+    while left:
+        one = left.pop()
+        if isinstance(one, dict):
+            left += one.values()
+        elif isinstance(one, list):
+            left += one
+        else:
+            yield one
+
+
+def _changed(value: object) -> str | None:
+    """Say why a value can't be kept as it is in JSON; null where it can."""
+    if isinstance(value, bytes):
+        return f"{shown(value)} (bytes) instead of text"
+    if isinstance(value, int):
+        return None if -ROUNDED <= value < 2 * ROUNDED else _too_long(value)
+    if not isinstance(value, float) or abs(value) < ROUNDED:
+        return None
+    return _too_long(value) if abs(value) < float("inf") else f"{value}, a number that JSON does not have"
+
+
+def _too_long(value: float) -> str:
+    return f"the number {shown(value)} of more than 64 bits, which would lose digits; write it as text, in quotes"
 
 
 def number(row: Row, column: str) -> float | None:
-    """Give a column's number, or null where the row has none."""
+    """Give a column's number, or null where the row has none; raises `LayoutError` for one that is not finite."""
     value = row.get(column)
-    if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float))):
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= sys.float_info.max:
         raise LayoutError(f"{column!r} is {shown(value)} ({type(value).__name__}) instead of a number")
-    return None if value is None else float(value)
+    return float(value)
 
 
 def message(role: str, content: object) -> Message:
@@ -118,11 +170,11 @@ def joined(parts: Iterable[str], fault: str) -> str:
     return asked
 
 
-def json_text(value: object) -> str | None:
+def json_text(value: object, column: str = "tools") -> str | None:
     """Give a value as JSON text; a text is JSON already."""
     if value is None or isinstance(value, str):
         return value or None
-    return orjson.dumps(value, default=str).decode()
+    return exact_json(value, column)
 
 
 def chat(value: object, column: str) -> Chat:
@@ -144,6 +196,8 @@ def turn(raw: Row) -> Message:
     author = raw.get("role", raw.get("from"))
     by = role(author)
     content, calls = raw.get("content", raw.get("value")), raw.get("tool_calls")
+    if "function_call" in raw:
+        calls = _calls(calls, raw["function_call"])
     if author == "function_call":
         return {"role": by, "content": "", "tool_calls": message(by, content)["content"]}
     if isinstance(content, list) and content:
@@ -152,8 +206,19 @@ def turn(raw: Row) -> Message:
     if content is None and calls:
         content = ""
     said = message(by, content)
-    said["tool_calls"] = json_text(calls) if calls else None
+    said["tool_calls"] = json_text(calls, "tool_calls") if calls else None
     return said
+
+
+def _calls(calls: object, older: object) -> object:
+    """Give a turn's `tool_calls`; OpenAI's older `function_call` is one."""
+    if not older or (isinstance(older, dict) and set(older.values()) == {None}):  # as tables write that there is none
+        return calls
+    if not isinstance(older, dict):
+        raise LayoutError(f"'function_call' is {shown(older)} instead of an object with 'name' and 'arguments'")
+    if calls:
+        raise LayoutError("a turn has both 'tool_calls' and 'function_call', and nothing says which was meant")
+    return [{"type": "function", "function": older}]
 
 
 def _parts(parts: Sequence[object]) -> tuple[str, list[Any]]:
@@ -188,6 +253,23 @@ def conversation(turns: Chat, **said: Any) -> Reading:
     if turns[-1]["role"] == "assistant" and not turns[-1].get("tool_calls"):
         return Reading(turns[:-1], turns[-1]["content"], **said)
     return Reading(turns, None, **said)
+
+
+def asks_something(prompt: Chat) -> None:
+    """Raise `LayoutError` where the user's last turn says nothing."""
+    for turn in reversed(prompt):
+        if turn["role"] == "user":
+            if not turn["content"].strip() and not turn.get("tool_calls"):
+                raise LayoutError("the user's last turn is empty: nothing is asked")
+            return
+
+
+def loss_weight(value: object) -> float | None:
+    """Give the weight of a turn, or of the last of a list of turns; null where it has none."""
+    last = value[-1] if isinstance(value, list) and value else value
+    if not isinstance(last, Mapping):
+        return None
+    return number(last, "loss_weight") if last.get("loss_weight") is not None else number(last, "weight")
 
 
 def asked(row: Row, column: str) -> Chat:

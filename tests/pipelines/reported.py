@@ -140,7 +140,7 @@ def summary_of(
         "seed": 7,
         "files": [
             {"file": words.file, "layout": "plain", "samples": 20, "quarantined": 1, "source": words.source}
-            | {"bytes": 1_000, "sha256": "cd" * 32}
+            | {"rows": 21, "bytes": 1_000, "sha256": "cd" * 32}
         ],
         "rows": {"read": 21, "samples": 20, "kept": 18, "candidates": 36, "sft": 18, "preferences": 6}
         | {"quarantined": 1, "leaked": 1, "unpaired": 36},

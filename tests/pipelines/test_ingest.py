@@ -88,7 +88,7 @@ def test_parquet_and_json_give_the_same_samples(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "told"),
     [
-        ("x.jsonl", b'{"words": "a"}\n', r"layout is not recognised. Found the columns words. Known layouts: oasst"),
+        ("x.jsonl", b'{"words": "a"}\n', r"not recognised. Say .* reply = .* Found the columns words. Known layouts: "),
         (
             "x.jsonl",
             b"{\n{\n",
@@ -113,7 +113,10 @@ def test_parquet_and_json_give_the_same_samples(tmp_path: Path) -> None:
         ("x.jsonl", b'{"question": "1 + 1?", "answer": 2}', r"'answer' is '2' \(int\) instead of text or turns"),
         ("x.txt", b"hello", r"no reader for .txt; known: .json"),
         ("x.parquet", b"PAR1", r"no readable Parquet file"),
-        ("x.jsonl", b"", r"no good row"),
+        ("x.jsonl", b"", r"there are no rows in .*x.jsonl"),
+        ("x.jsonl", b"\n \n", r"there are no rows in .*x.jsonl"),
+        ("x.json", b"[]", r"there are no rows in .*x.json"),
+        ("x.csv", b"instruction,output\n", r"there are no rows in .*x.csv"),
     ],
 )
 def test_a_file_that_cannot_be_read_is_an_error_that_says_why(
@@ -168,6 +171,7 @@ def test_real_files_are_recognised_and_read_whole(
     assert (told["layout"], told["rows"], found.height) == (layout, rows, samples)
     lost = 0 if layout == "oasst" else rows - samples
     assert (bad.height, told["quarantined"]) == (lost, lost)
+    assert (stored.facts["rows"], rows + stored.facts["several"]) == (rows, samples + lost)
     assert found["id"].n_unique() == samples
     if not name.endswith(".gz"):
         content = (DATA / name).read_bytes()
@@ -179,7 +183,7 @@ def test_real_files_are_recognised_and_read_whole(
 def test_an_archive_stands_for_all_its_files_that_can_be_read(tmp_path: Path) -> None:
     stored, samples, bad = ingested(tmp_path, DATA / "benchmarks/mmlu.zip")
     assert (samples.height, bad.height, len(stored.facts["files"])) == (15_858, 0, 171)
-    assert all(name.endswith(".txt") for name in stored.facts["skipped"])
+    assert all(name.endswith(".txt: no reader is for it") for name in stored.facts["skipped"])
     one = ingest(tmp_path / "store", [Source(path=f"{DATA}/benchmarks/mmlu.zip::data/dev/anatomy_dev.csv")])
     assert one.facts["samples"] == 5
 
@@ -187,7 +191,7 @@ def test_an_archive_stands_for_all_its_files_that_can_be_read(tmp_path: Path) ->
 @needs_data
 def test_a_row_with_two_replies_waits_for_the_recipe_to_choose(tmp_path: Path) -> None:
     path = f"{DATA}/formats/codealpaca_response_and_output.json"
-    with pytest.raises(InputError, match=r"4533 were read, all bad.*both 'output' and 'response' are there"):
+    with pytest.raises(InputError, match=r"4,533 were read, all bad.*both 'output' and 'response' are there"):
         ingest(tmp_path, [Source(path=path)])
     for column in ("response", "output"):
         assert ingest(tmp_path, [Source(path=path, columns={"reply": column})]).facts["samples"] == 4533
@@ -220,7 +224,7 @@ def test_files_of_a_folder_have_layouts_of_their_own(tmp_path: Path) -> None:
     stored, samples, _bad = ingested(tmp_path, folder)
     assert [file["layout"] for file in stored.facts["files"]] == ["alpaca", "prompt_completion"]
     assert samples["reply"].to_list() == ["1", "2"]
-    assert [Path(name).name for name in stored.facts["skipped"]] == ["README.md"]
+    assert stored.facts["skipped"] == [f"{folder / 'README.md'}: no reader is for it"]
 
 
 def test_only_samples_that_say_the_same_have_ids_that_count(tmp_path: Path) -> None:

@@ -11,10 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.ingest import ingest
-from pipelines.layouts import ASKING, LAYOUTS, WHOLE, half_read, read_as, recognise, unread
+from pipelines.layouts import LAYOUTS, read_as, recognise
 from pipelines.sources import Source
 from pipelines.store import read_table
 from pipelines.turns import LayoutError, Reading
+from pipelines.unread import ASKING, WHOLE, half_read, unread
 from schemas.errors import InputError
 from schemas.tables import SAMPLES
 
@@ -122,7 +123,7 @@ def test_a_run_and_its_report_tell_the_columns_that_were_not_read(tmp_path: Path
     (tmp_path / "x.toml").write_text(f'name = "x"\n[[sources]]\npath = "{tmp_path}/rows.jsonl"\nlicense = "MIT"\n')
     command = [sys.executable, "-m", "pipelines", "run", str(tmp_path / "x.toml"), "--out", str(tmp_path / "runs")]
     said = subprocess.run(command, check=True, capture_output=True, text=True).stderr
-    assert "rows.jsonl: alpaca, 1 rows, 0 quarantined; not read: '\\x1b[31mred', 0, 1, 10, " in said
+    assert "rows.jsonl: alpaca, 1 rows: 1 samples, 0 quarantined; not read: '\\x1b[31mred', 0, 1, 10, " in said
     assert f"and {len(columns) - 12} more" in said
     latest = tmp_path / "runs" / "x" / "latest"
     [file] = orjson.loads((latest / "summary.json").read_bytes())["files"]
@@ -130,6 +131,25 @@ def test_a_run_and_its_report_tell_the_columns_that_were_not_read(tmp_path: Path
     page = (latest / "report.html").read_text()
     assert "&lt;b&gt;bold&lt;/b&gt;, id" in page
     assert "<b>bold" not in page
+
+
+def test_rows_of_several_samples_are_counted_as_rows_and_the_further_samples_apart(tmp_path: Path) -> None:
+    rows = [
+        {"instruction": "Add.", "instances": [{"input": text, "output": text} for text in "abc"]},
+        {"instruction": "Add.", "instances": [{"input": "d", "output": "d"}]},
+        {"instruction": "Add.", "instances": []},
+    ]
+    (tmp_path / "rows.jsonl").write_bytes(b"\n".join(map(orjson.dumps, rows)))
+    (tmp_path / "x.toml").write_text(f'name = "x"\n[[sources]]\npath = "{tmp_path}/rows.jsonl"\nlicense = "MIT"\n')
+    command = [sys.executable, "-m", "pipelines", "run", str(tmp_path / "x.toml"), "--out", str(tmp_path / "runs")]
+    said = subprocess.run(command, check=True, capture_output=True, text=True).stderr
+    assert "rows.jsonl: self_instruct, 3 rows: 4 samples, 1 quarantined\n" in said
+    latest = tmp_path / "runs" / "x" / "latest"
+    told = orjson.loads((latest / "summary.json").read_bytes())["rows"]
+    assert (told["read"], told["several"], told["quarantined"], told["samples"]) == (3, 2, 1, 4)
+    page = (latest / "report.html").read_text()
+    assert "plus further samples" in page
+    assert "rows read and further samples less quarantined" in page
 
 
 @pytest.mark.parametrize("name", sorted(ASKING))
