@@ -82,7 +82,7 @@ def line_of(file: Mapping[str, Any]) -> str:
     said = f"{file['file']}: {file['layout'] or 'no layout'}"
     said += f", {file['rows']:,} rows: {file['samples']:,} samples, {file['quarantined']:,} quarantined"
     said += f", {file['forgotten']:,} forgotten" if file["forgotten"] else ""
-    left = [name if name.strip() and name.isprintable() else repr(name) for name in file["unread"]]
+    left = list(map(unread.spelled, file["unread"]))
     if not left:
         return said
     more = f" and {len(left) - COLUMNS_SAID:,} more" if len(left) > COLUMNS_SAID else ""

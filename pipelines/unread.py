@@ -76,8 +76,13 @@ def unrecognised(row: Row) -> str:
     told = f"Nearest: {'; '.join(told for _rank, _name, told in near)}. Others" if near else "Known layouts"
     return (
         'Say in the recipe which columns hold what: columns = { prompt = "...", reply = "..." }.'
-        f"{_nested(row)} Found the columns {', '.join(sorted(row))}. {told}: {others}."
+        f"{_nested(row)} Found the columns {', '.join(map(spelled, sorted(row)))}. {told}: {others}."
     )
+
+
+def spelled(column: str) -> str:
+    """Give a column's name, quoted and escaped where it is blank or can't be printed."""
+    return column if column.strip() and column.isprintable() else repr(column)
 
 
 def _nearness(name: str, there: set[str]) -> tuple[tuple[int, int], str, str] | None:
@@ -91,7 +96,7 @@ def _nearness(name: str, there: set[str]) -> tuple[tuple[int, int], str, str] | 
         return None
     count, shared, lacks = ranked[0]
     beside = sorted(ALONE.get(name, frozenset()) & there)
-    why = f"lacks {' and '.join(map(repr, lacks))}" if lacks else f"not where {' and '.join(map(repr, beside))} is too"
+    why = f"lacks {' and '.join(map(repr, lacks))}" if lacks else f"not beside {' or '.join(map(repr, beside))}"
     return (count, shared), name, f"{name} ({why})"
 
 

@@ -15,7 +15,7 @@ from pipelines.layouts import LAYOUTS, read_as, recognise
 from pipelines.sources import Source
 from pipelines.store import read_table
 from pipelines.turns import LayoutError, Reading
-from pipelines.unread import ASKING, WHOLE, half_read, unread
+from pipelines.unread import ASKING, WHOLE, half_read, unread, unrecognised
 from schemas.errors import InputError
 from schemas.tables import SAMPLES
 
@@ -131,6 +131,16 @@ def test_a_run_and_its_report_tell_the_columns_that_were_not_read(tmp_path: Path
     page = (latest / "report.html").read_text()
     assert "&lt;b&gt;bold&lt;/b&gt;, id" in page
     assert "<b>bold" not in page
+
+
+def test_a_row_of_no_layout_is_told_the_remedy_first_and_the_nearest_layouts_with_what_they_lack() -> None:
+    said = unrecognised({"instruction_id_list": [], "kwargs": [], "question": "q", "": "x"})
+    assert said.startswith('Say in the recipe which columns hold what: columns = { prompt = "...", reply = "..." }.')
+    assert "Found the columns '', instruction_id_list, kwargs, question. Nearest: ifeval (lacks 'prompt'); " in said
+    assert "gsm8k (lacks 'answer')" in said
+    assert len(said) < 600
+    assert all(name in said for name in LAYOUTS)
+    assert "prompt (not beside 'label' or 'output')" in unrecognised({"prompt": "a", "output": "b", "label": 1})
 
 
 def test_rows_of_several_samples_are_counted_as_rows_and_the_further_samples_apart(tmp_path: Path) -> None:
