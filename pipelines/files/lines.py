@@ -1,13 +1,12 @@
 """JSON Lines: a row a line; a line that is none is told apart and costs no other."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from io import BytesIO
 
 import orjson
-from xxhash import xxh3_128
 
-from pipelines.files.rows import RAW_KEPT, Bad, Batch, Located, Row, bad, parsed
+from pipelines.files.rows import Bad, Batch, Garbage, Located, Row, parsed, too_long
 from pipelines.files.streams import BreakError
 
 
@@ -18,16 +17,21 @@ def read(pieces: Iterator[bytes], limit: int, offset: int = 0) -> Iterator[Batch
     """
     row = 0
     for start, found in _lines(pieces, limit, offset):
-        batch = _alone(found, start, row) if isinstance(found, Bad) else _batch(found, start, row)
+        batch = _alone(found.told(), start, row) if isinstance(found, Garbage) else _batch(found, start, row)
         if batch.values:
             yield batch
         row += len(batch.values)
 
 
-def whole(pieces: Iterator[bytes], limit: int, offset: int = 0) -> Iterator[tuple[int, bytes | Bad]]:
-    """Give each line with its newline and its offset, blank ones too; one that is too long or cut off as a bad row."""
-    for start, found in _lines(pieces, limit, offset):
-        if isinstance(found, Bad):
+def whole(
+    pieces: Iterator[bytes], limit: int, offset: int, before: Callable[[bytes], bytes]
+) -> Iterator[tuple[int, bytes | Garbage]]:
+    """Give each line with its newline and its offset, blank ones too; one that is too long or cut off as garbage.
+
+    That begins with what is `before` it in its row, which the line's beginning is handed to.
+    """
+    for start, found in _lines(pieces, limit, offset, before):
+        if isinstance(found, Garbage):
             yield start, found
             continue
         at = start
@@ -40,8 +44,10 @@ def _alone(told: Bad, start: int, row: int) -> Batch:
     return Batch([told], row, lambda _at: (start, told.raw), len(told.raw), broken=True)
 
 
-def _lines(pieces: Iterator[bytes], limit: int, offset: int) -> Iterator[tuple[int, list[bytes] | Bad]]:
-    """Give runs of lines, each with its newline, and where they begin; a line above the limit as a bad row."""
+def _lines(
+    pieces: Iterator[bytes], limit: int, offset: int, before: Callable[[bytes], bytes] = lambda _line: b""
+) -> Iterator[tuple[int, list[bytes] | Garbage]]:
+    """Give runs of lines, each with its newline, and where they begin; a line above the limit as garbage."""
     rest: list[bytes] = []  # of a line that hasn't ended yet
     held = 0
     try:
@@ -50,34 +56,42 @@ def _lines(pieces: Iterator[bytes], limit: int, offset: int) -> Iterator[tuple[i
             begun = lines.pop() if lines and not lines[-1].endswith(b"\n") else b""
             if lines:
                 lines[0] = b"".join((*rest, lines[0]))
+                end = offset + held + len(piece) - len(begun)
+                if held and len(lines[0]) > limit + 1:  # with its newline
+                    told, length, _after = _skipped([lines[0]], iter(()), limit, before)
+                    yield offset, told
+                    offset += length
+                    del lines[0]
                 yield offset, lines
-                offset += held + len(piece) - len(begun)
-                rest, held = [], 0
+                offset, rest, held = end, [], 0
             rest.append(begun)
             held += len(begun)
             if held > limit:
-                told, length, after = _skipped(rest, pieces, limit)
+                told, length, after = _skipped(rest, pieces, limit, before)
                 yield offset, told
                 offset += length
                 rest, held, pieces = [], 0, itertools.chain((after,), pieces)
     except BreakError as error:
-        yield offset, bad(str(error), b"".join(rest))
+        left = b"".join(rest)
+        yield offset, Garbage(str(error), before(left) + left)
         return
     if held:
         yield offset, [b"".join(rest)]
 
 
-def _skipped(rest: list[bytes], pieces: Iterator[bytes], limit: int) -> tuple[Bad, int, bytes]:
-    """Go to the end of a line that is too long; gives it as a bad row, its length, and what follows it."""
-    digest, length, after = xxh3_128(), 0, b""
+def _skipped(
+    rest: list[bytes], pieces: Iterator[bytes], limit: int, before: Callable[[bytes], bytes]
+) -> tuple[Garbage, int, bytes]:
+    """Go to the end of a line that is too long; gives it as garbage, its length, and what follows it."""
+    told, length, after = Garbage("", before(rest[0])), 0, b""
     for piece in itertools.chain(rest, pieces):
         line, newline, after = piece.partition(b"\n")
-        digest.update(line)
+        told.add(line)
         length += len(line) + len(newline)
         if newline:
             break
-    why = f"this row has {length:,} bytes, more than max_row_mib allows ({limit:,} bytes)"
-    return Bad(why, b"".join(rest)[:RAW_KEPT], digest.hexdigest()), length, after
+    told.reason = too_long(told.length, limit)
+    return told, length, after
 
 
 def _batch(lines: list[bytes], start: int, row: int) -> Batch:

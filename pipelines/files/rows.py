@@ -1,14 +1,18 @@
 """Raw rows as they lie in a file, many at a time; the bad ones among them with the reason."""
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import orjson
-from xxhash import xxh3_128_hexdigest
+from xxhash import xxh3_128, xxh3_128_hexdigest
 
 HELD = 4 << 20  # bytes of rows in a batch, unless one has more
 RAW_KEPT = 300  # bytes of a bad row that are stored
+
+CONFLICT = re.compile(rb"(?:<{7}|={7}|>{7}|\|{7})(?:[ \r\n]|$)")
+CONFLICTING = "this is a mark of a merge conflict: its two sides are both read"
 
 Row = dict[str, Any]
 Located = Callable[[int], tuple[int | None, bytes]]
@@ -38,9 +42,32 @@ class Batch:
     broken: bool
 
 
+class Garbage:
+    """What could not be read, of any length: its beginning is kept and all of it is hashed."""
+
+    def __init__(self, reason: str, raw: bytes = b"") -> None:
+        self.reason, self.raw, self.length, self.digest = reason, b"", 0, xxh3_128()
+        self.add(raw)
+
+    def add(self, raw: bytes) -> None:
+        """Add the next of it."""
+        self.raw += raw[: max(0, RAW_KEPT - len(self.raw))]
+        self.length += len(raw)
+        self.digest.update(raw)
+
+    def told(self) -> Bad:
+        """Give it as a bad row."""
+        return Bad(self.reason, self.raw, self.digest.hexdigest())
+
+
 def bad(reason: str, raw: bytes) -> Bad:
     """Give a bad row from all of its bytes."""
     return Bad(reason, raw[:RAW_KEPT], xxh3_128_hexdigest(raw))
+
+
+def too_long(size: int, limit: int) -> str:
+    """Say that a row has more bytes than it may have."""
+    return f"this row has {size:,} bytes, more than max_row_mib allows ({limit:,} bytes)"
 
 
 def parsed(raw: bytes, what: str = "line") -> Row | Bad:
@@ -48,9 +75,18 @@ def parsed(raw: bytes, what: str = "line") -> Row | Bad:
     try:
         value = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
-        why = not_utf8(raw, what) or f"this {what} is no JSON: {error.msg} in column {error.pos + 1}"
+        why = not_utf8(raw, what) or _known(raw) or f"this {what} is no JSON: {error.msg} in column {error.pos + 1}"
         return bad(why, raw.rstrip(b"\r\n"))
     return value if isinstance(value, dict) else no_object(value, raw)
+
+
+def _known(raw: bytes) -> str | None:
+    """Say what a line is that is often found among JSON lines; null where it is something else."""
+    if CONFLICT.match(raw):
+        return CONFLICTING
+    if raw.strip() in {b"{", b"[{"}:
+        return "this line is no JSON: where objects go over several lines, the file's name must end in .json"
+    return None
 
 
 def not_utf8(raw: bytes, what: str) -> str | None:
