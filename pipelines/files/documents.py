@@ -1,43 +1,24 @@
 """JSON documents: the elements of an array (or objects one after the other), a window at a time, whatever breaks them.
 
-A window's whole elements are read in one go where that works. Where it doesn't they are read one by one, and behind
-what is broken the next object with the columns of the other rows is taken for the next row; what lies between is one
-bad row. So a truncated file, a broken row and a merge conflict cost no good row.
+A window's whole elements are read in one go where that works. Where it doesn't they are read one by one, and what is
+none is one bad row up to its end, which `seams` finds. So a truncated file, a broken row and a merge conflict cost no
+good row.
 """
 
 import re
-from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 
 import orjson
-from xxhash import xxh3_128
 
-from pipelines.files.rows import RAW_KEPT, Bad, Batch, Gathering, Located, Row, bad, parsed
+from pipelines.files.rows import CONFLICTING, Bad, Batch, Garbage, Gathering, Located, Row, bad, parsed, too_long
+from pipelines.files.seams import Scan
 from pipelines.files.windows import DECODER, Text, as_bytes, decoded
 
 WINDOW = 1 << 20  # characters
 BETWEEN = re.compile(r"[ \t\r\n,]*")
+NOTHING = re.compile(r"[ \t\r\n]*\Z")
 CONFLICT = re.compile(r"(?:<{7}|={7}|>{7}|\|{7})[^\n]*")
-OBJECT = re.compile(r'\{\s*"')
-
-
-class _Garbage:
-    """What could not be read, of any length."""
-
-    def __init__(self, reason: str, offset: int) -> None:
-        self.reason, self.offset = reason, offset
-        self.head, self.digest = b"", xxh3_128()
-
-    def add(self, text: str) -> None:
-        """Add the next of it."""
-        raw = as_bytes(text)
-        self.head = (self.head + raw[:RAW_KEPT])[:RAW_KEPT]
-        self.digest.update(raw)
-
-    def told(self) -> Bad:
-        """Give it as a bad row."""
-        return Bad(self.reason, self.head, self.digest.hexdigest())
 
 
 def read(pieces: Iterator[bytes], limit: int, offset: int = 0, field: str | None = None) -> Iterator[Batch]:
@@ -72,6 +53,7 @@ class _Reader:
         self.text, self.limit = text, limit
         self.depth = 0  # 1 inside the array
         self.keys: set[frozenset[str]] = set()  # the columns of rows so far
+        self.last: Row = {}
         self.seam: str | None = None  # from one element's closing brace to the next one's first key
         self.singly_until = 0  # the offset up to which some element is bad
         self.closed: int | None = None  # where the last element ended, if it did in this window
@@ -146,10 +128,12 @@ class _Reader:
             values = orjson.loads(f"[{source}]")
         except orjson.JSONDecodeError:
             values = [None]
-        if not set(map(type, values)) <= {dict}:
+        if not set(map(type, values)) <= {dict} or (
+            4 * len(source) > self.limit and len(as_bytes(source)) > self.limit
+        ):
             self.singly_until = text.offset + len(source)
             return None
-        self.keys.add(frozenset(values[-1]))
+        self._keep(values[-1])
         start = text.offset
         text.take(cut + 1)
         return values, start, source
@@ -172,65 +156,56 @@ class _Reader:
             if found.end:
                 raw = as_bytes(text.take(found.end))
                 self.closed = text.at
-                value = parsed(raw, "row")
+                value = parsed(raw, "row") if len(raw) <= self.limit else bad(too_long(len(raw), self.limit), raw)
                 if isinstance(value, dict):
-                    self.keys.add(frozenset(value))
+                    self._keep(value)
                 return value, start, raw
             if not found.cut or wanted > self.limit or not self._fill(wanted := 2 * wanted):
                 break
-        garbage = self._garbage(found.why, start)
+        garbage = self._garbage(found.why)
         return garbage, start, garbage.raw
 
-    def _garbage(self, why: str, start: int) -> Bad:
-        """Go to the next object that looks like a row; gives what lies before it."""
+    def _keep(self, row: Row) -> None:
+        """Remember a row, so that one behind a broken one is known by its columns."""
+        self.keys.add(frozenset(row))
+        self.last = row
+
+    def _inner(self) -> set[frozenset[str]]:
+        return set(_inside(self.last))
+
+    def _garbage(self, why: str) -> Bad:
+        """Go to the end of what is no row; gives it."""
         text = self.text
         marker = CONFLICT.match(text.window, text.at)
         if marker:
-            return bad(
-                "this is a mark of a merge conflict: its two sides are both read", as_bytes(text.take(marker.end()))
-            )
-        too_long = not text.ended and len(text.window) - text.at > self.limit
-        why = f"this row has more bytes than max_row_mib allows ({self.limit:,} bytes)" if too_long else why
-        garbage = _Garbage(why, start)
+            return bad(CONFLICTING, as_bytes(text.take(marker.end())))
+        garbage, scan = Garbage(why), Scan(text, self.limit, inside=self.inside)
         while True:
-            found = self._next_row()
-            garbage.add(text.take(len(text.window) if found is None else found))
-            if found is not None or not self._fill(WINDOW):
-                if found is None:  # nothing is left that could close the array, and the break is told here
-                    garbage.reason, text.broken, self.depth = text.broken or garbage.reason, None, 0
-                return garbage.told()
-
-    def _next_row(self) -> int | None:
-        """Find the next object with the columns of a row, behind the place where none begins."""
-        text = self.text
-        if not self.keys:
-            self.keys |= _likely(text.window, text.at + 1)
-        at = text.at + 1
-        while found := OBJECT.search(text.window, at):
-            here = decoded(text.window, found.start())
-            if here.columns in self.keys:
-                return found.start()
-            if here.cut and len(text.window) - found.start() <= self.limit and self._grow():
-                at = text.at + 1  # the window has moved
-            else:
-                at = found.start() + 1
-        conflict = re.compile(r"^(?:<{7}|={7}|>{7})", re.MULTILINE).search(text.window, text.at + 1)
-        return conflict.start() if conflict else None
-
-    def _grow(self) -> bool:
-        """Read more behind an object that the window cuts."""
-        return self._fill(2 * (len(self.text.window) - self.text.at))
+            end = scan.end(self.keys, self._inner)
+            going = end is None and not text.ended
+            length = (text.at + scan.at if going else end or len(text.window)) - text.at
+            garbage.add(as_bytes(text.take(text.at + length)))
+            scan.taken(length)
+            if not going:
+                break
+            self._fill(WINDOW)
+        if end is None or (text.ended and NOTHING.match(text.window, text.at)):
+            # nothing is left that could close the array, and the break is told here
+            garbage.reason, text.broken, self.depth = text.broken or garbage.reason, None, 0
+        elif garbage.length > self.limit:
+            garbage.reason = too_long(garbage.length, self.limit)
+        self.closed = None
+        return garbage.told()
 
 
-def _likely(window: str, at: int) -> set[frozenset[str]]:
-    """Give the columns that most of the text's whole objects have, by their length."""
-    counts: Counter[frozenset[str]] = Counter()
-    while found := OBJECT.search(window, at):
-        here = decoded(window, found.start())
-        if here.columns is not None:
-            counts[here.columns] += here.end - found.start()
-        at = here.end or found.start() + 1
-    return {columns for columns, _length in counts.most_common(1)}
+def _inside(value: object) -> Iterator[frozenset[str]]:
+    """Give the columns of the objects inside a value."""
+    left = [value]
+    while left:
+        one = left.pop()
+        found = list(one.values()) if isinstance(one, dict) else one if isinstance(one, list) else []
+        left += found
+        yield from (frozenset(inner) for inner in found if isinstance(inner, dict))
 
 
 def _spans(source: str, start: int) -> Located:

@@ -8,8 +8,9 @@ from typing import NamedTuple
 from pipelines.files.streams import BreakError
 
 NEAR = 16  # characters before the window's end where an error may come from the cut
-BRACKET = re.compile(r'"(?:[^"\\]|\\.)*"|[\[\]{}]')
-DECODER = JSONDecoder()
+SHORT = 1 << 12  # characters in which a value is looked for first
+BRACKET = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[\]{}]', re.DOTALL)
+DECODER = JSONDecoder(parse_int=float)  # which takes any number of digits; the value isn't used
 
 
 class Text:
@@ -64,15 +65,28 @@ class Decoded(NamedTuple):
 
 
 def decoded(window: str, at: int) -> Decoded:
-    """Read the JSON value that begins at `at`."""
-    try:
-        value, end = DECODER.raw_decode(window, at)
-    except JSONDecodeError as error:
-        cut = error.msg.startswith("Unterminated") or error.pos >= len(window) - NEAR
-        return Decoded(0, None, f"this is no JSON: {error.msg} {error.pos - at} characters on", cut)
-    except RecursionError:
-        return Decoded(_balanced(window, at), None, "this row is nested too deeply")
-    return Decoded(end, frozenset(value) if isinstance(value, dict) else None)
+    """Read the JSON value that begins at `at`.
+
+    It is looked for in a short text first: an error counts the lines of all that was handed in.
+    """
+    size = SHORT
+    while True:
+        part = window[at : at + size]
+        whole = at + size >= len(window)
+        try:
+            value, end = DECODER.raw_decode(part)
+        except JSONDecodeError as error:
+            cut = error.msg.startswith("Unterminated") or error.pos >= len(part) - NEAR
+            if whole or not cut:
+                why = f"this is no JSON: {error.msg}, {error.pos} characters behind the row's beginning"
+                return Decoded(0, None, why, cut)
+        except RecursionError:
+            end = _balanced(window, at)
+            return Decoded(end, None, "this row is nested too deeply", cut=not end)
+        else:
+            if whole or end < len(part):
+                return Decoded(at + end, frozenset(value) if isinstance(value, dict) else None)
+        size *= 8
 
 
 def _balanced(window: str, at: int) -> int:
