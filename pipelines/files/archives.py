@@ -1,12 +1,18 @@
 """Zip archives: their members, and what makes one unfit to be read."""
 
+import errno
 import fnmatch
+import lzma
 import stat
+import sys
 import zipfile
+import zlib
 from collections.abc import Iterator
+from copy import copy
 from pathlib import Path, PurePosixPath
+from typing import cast
 
-from pipelines.files.streams import bound
+from pipelines.files.streams import BreakError, Notes, bound, foreign
 from schemas.errors import InputError
 
 
@@ -45,13 +51,39 @@ def _fault(info: zipfile.ZipInfo) -> str | None:
     return "is encrypted" if info.flag_bits & 1 else None
 
 
-def stream(file: Path, member: str, size: int) -> Iterator[bytes]:
-    """Give a member's bytes in pieces of `size`; raises `zipfile.BadZipFile` and `EOFError` as zipfile does."""
-    with _opened(file) as archive, archive.open(member) as content:
-        told, plain = archive.getinfo(member), 0
-        while piece := content.read(size):
-            plain += len(piece)
-            bound(f"{file}::{member}", told.compress_size, plain)
+def stream(file: Path, member: str, size: int, notes: Notes) -> Iterator[bytes]:
+    """Give a member's bytes in pieces of at most `size`; notes one whose checksum is wrong or whose data are broken.
+
+    Raises `BreakError` behind the last readable piece.
+    """
+    with _opened(file) as archive:
+        told, plain, digest = archive.getinfo(member), 0, 0
+        try:
+            for piece in _pieces(archive, told, size):
+                plain, digest = plain + len(piece), zlib.crc32(piece, digest)
+                bound(f"{file}::{member}", told.compress_size, plain)
+                yield piece
+        except (zipfile.BadZipFile, NotImplementedError, EOFError) as error:
+            raise BreakError(f"the archive's member is broken here: {error}") from error
+        except (zlib.error, lzma.LZMAError, OSError) as error:
+            if getattr(error, "errno", None) not in {None, errno.EINVAL}:  # the disk's, not bzip2's or a wrong place's
+                raise
+            notes.doubt(0, sys.maxsize, "this zip member is broken further on: its rows may have been changed")
+            raise BreakError(f"the archive's member is broken here: {error}") from error
+        if digest != told.CRC:
+            notes.doubt(0, sys.maxsize, "the checksum of this zip member is wrong: its rows may have been changed")
+        elif plain != told.file_size:
+            raise BreakError(f"the archive's member is broken here: it has {plain:,} bytes, not {told.file_size:,}")
+
+
+def _pieces(archive: zipfile.ZipFile, told: zipfile.ZipInfo, size: int) -> Iterator[bytes]:
+    """Read a member without zipfile's own check, which keeps back the last piece, up to where its data end."""
+    unchecked = copy(told)
+    del unchecked.CRC
+    if told.compress_type != zipfile.ZIP_STORED:
+        unchecked.file_size = sys.maxsize
+    with cast("zipfile.ZipExtFile", archive.open(unchecked)) as content:
+        while piece := content.read1(size):
             yield piece
 
 
@@ -59,4 +91,7 @@ def _opened(file: Path) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(file)
     except (zipfile.BadZipFile, OSError) as error:
-        raise InputError(f"{file}: this is no readable zip archive: {error}") from error
+        with file.open("rb") as content:
+            head = content.read(64)
+        what = None if head.startswith(b"PK") else foreign(head)
+        raise InputError(f"{file}: {what or f'this is no readable zip archive: {error}'}") from error

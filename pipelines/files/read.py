@@ -3,15 +3,16 @@
 import codecs
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import orjson
 
 from pipelines.files import lines
 from pipelines.files.places import Place
-from pipelines.files.rows import Bad, Batch, Row, bad, parsed
-from pipelines.files.streams import BreakError, foreign, stream
+from pipelines.files.rows import Bad, Batch, Located, Row, bad, parsed
+from pipelines.files.streams import BreakError, Notes, foreign, stream
 from schemas.errors import InputError
 
 JSON = (".json", ".jsonl", ".ndjson")
@@ -41,12 +42,20 @@ def read(
     if field is not None and ending not in JSON:
         raise InputError(f"{place}: `field` names an array of a JSON document, and a {ending} file has none")
     packed = place.compression is not None or place.member is not None
+    notes = Notes()
+    pieces = stream(file, place.member, place.compression, notes)
     if ending in TABLES:
         from pipelines.files import columnar
 
-        pieces = stream(file, place.member, place.compression) if packed else None
-        return Reading(ending[1:], (columnar.parquet if ending == ".parquet" else columnar.arrow)(file, pieces))
-    pieces = stream(file, place.member, place.compression)
+        table = columnar.parquet if ending == ".parquet" else columnar.arrow
+        reading = Reading(ending[1:], table(file, pieces if packed else None, limit))
+    else:
+        reading = _of_text(ending, pieces, limit, header, field)
+    return replace(reading, batches=_noted(reading.batches, notes)) if packed or notes.converted else reading
+
+
+def _of_text(ending: str, pieces: Iterator[bytes], limit: int, header: bool | None, field: str | None) -> Reading:  # noqa: FBT001 - a source's
+    """Begin to read a file of text."""
     try:
         first = next(pieces, b"")
     except BreakError as error:
@@ -54,6 +63,8 @@ def read(
     what = foreign(first)
     if what:
         return Reading(ending[1:], _one(bad(what, first)))
+    if ending != ".json" and b"\r" in first and b"\n" not in first:  # as old Macs end lines
+        first, pieces = first.replace(b"\r", b"\n"), (piece.replace(b"\r", b"\n") for piece in pieces)
     offset = len(codecs.BOM_UTF8) if first.startswith(codecs.BOM_UTF8) else 0
     text = itertools.chain((first[offset:],), pieces)
     if ending in {".csv", ".tsv"}:
@@ -66,6 +77,31 @@ def read(
 
         return Reading("json", documents.read(text, limit, offset, field))
     return _nested(ending, text, limit, offset, first[offset:])
+
+
+def _noted(batches: Iterator[Batch], notes: Notes) -> Iterator[Batch]:
+    """Tell the rows that can't be trusted as bad ones, and no offset where the text is not the file's own bytes."""
+    for batch in batches:
+        locate = partial(_without_offset, batch.locate) if notes.converted else batch.locate
+        values = batch.values
+        if notes.doubts:
+            values = [_doubted(value, batch.locate, at, notes) for at, value in enumerate(values)]
+        broken = batch.broken or values is not batch.values
+        yield replace(batch, values=values, locate=locate, broken=broken)
+
+
+def _without_offset(locate: Located, at: int) -> tuple[int | None, bytes]:
+    return None, locate(at)[1]
+
+
+def _doubted(value: Row | Bad, locate: Located, at: int, notes: Notes) -> Row | Bad:
+    if isinstance(value, Bad):
+        return value
+    offset, raw = locate(at)
+    for start, stop, why in notes.doubts:
+        if offset is None or (start < offset + len(raw) and offset < stop) or notes.converted:
+            return bad(why, raw)
+    return value
 
 
 def _delimiter(head: bytes) -> str:

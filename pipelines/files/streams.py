@@ -1,17 +1,23 @@
 """Files to pieces of bytes: decompressed, as UTF-8, whatever is there before a break."""
 
 import codecs
-import itertools
-import zlib
+import contextlib
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from schemas.errors import InputError
 
 PIECE = 1 << 18  # bytes; larger ones leave the processor's cache
-ARROW_READS = 1 << 16  # what pyarrow asks of a file at a time
+UTF32 = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)  # the first begins as that of UTF-16
 UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 ZSTD = b"\x28\xb5\x2f\xfd"
+ZEROS: dict[tuple[bool, ...], str] = {
+    (False, True) * 4: "UTF-16LE",
+    (True, False) * 4: "UTF-16BE",
+    (False, True, True, True) * 2: "UTF-32LE",
+    (True, True, True, False) * 2: "UTF-32BE",
+}
 MARKS = {
     b"version https://git-lfs": "this is a Git LFS pointer, not the file it stands for; run `git lfs pull`",
     b"\x1f\x8b": "this is gzip data; its name must end in .gz",
@@ -43,108 +49,62 @@ class BreakError(Exception):
     """A stream that can't be read to its end, and why; what came before it is good."""
 
 
-def stream(file: Path, member: str | None, compression: str | None) -> Iterator[bytes]:
+@dataclass
+class Notes:
+    """What is known of a stream before its first piece is given.
+
+    `doubts` are the bytes from and up to which what it gives may have been changed, and why. `breaks` are the bytes
+    of zstd frames, by their number, from which on they have to be read with care. `converted` tells that its bytes are
+    not those of the file.
+    """
+
+    doubts: list[tuple[int, int, str]] = field(default_factory=list)
+    breaks: dict[int, int] = field(default_factory=dict)
+    converted: bool = False
+
+    def doubt(self, start: int, stop: int, why: str) -> None:
+        """Note that some bytes can't be trusted; what is noted twice counts once."""
+        if (start, stop, why) not in self.doubts:
+            self.doubts.append((start, stop, why))
+
+
+def stream(file: Path, member: str | None, compression: str | None, notes: Notes | None = None) -> Iterator[bytes]:
     """Give a file's bytes in pieces, decompressed; UTF-16 (with its mark) becomes UTF-8.
 
-    Raises `BreakError` after the last readable piece where the stream is cut off or broken, `InputError` for a bomb.
+    What is compressed is gone through twice, as a checksum is known at its end only: `notes` tell what can't be trusted
+    before the first piece is given.
+
+    Raises `BreakError` after the last readable byte where the stream is cut off or broken, `InputError` for a bomb.
     """
+    notes = Notes() if notes is None else notes
+    if member or compression:
+        _go_through(file, member, compression, notes)
+    if notes.breaks:
+        notes.doubts.clear()  # how far they reach is known now
+        _go_through(file, member, compression, notes)
+    yield from _as_utf8(_unpacked(file, member, compression, notes), notes)
+
+
+def _go_through(file: Path, member: str | None, compression: str | None, notes: Notes) -> None:
+    with contextlib.suppress(BreakError):  # it is raised again, behind what comes before it
+        for _piece in _unpacked(file, member, compression, notes):
+            pass
+
+
+def _unpacked(file: Path, member: str | None, compression: str | None, notes: Notes) -> Iterator[bytes]:
+    from pipelines.files import archives, packed
+
     name = f"{file}::{member}" if member else str(file)
-    pieces = _member(file, member) if member else _plain(file)
+    pieces = archives.stream(file, member, PIECE, notes) if member else _plain(file)
     if compression == ".gz":
-        pieces = _gunzipped(pieces, name)
-    elif compression == ".zst":
-        pieces = _unzstd(pieces, name)
-    return _as_utf8(pieces)
+        return packed.gunzipped(pieces, name, notes)
+    return packed.unzstd(pieces, name, notes) if compression == ".zst" else pieces
 
 
 def _plain(file: Path) -> Iterator[bytes]:
     with file.open("rb", buffering=0) as content:
         while piece := content.read(PIECE):
             yield piece
-
-
-def _member(file: Path, member: str) -> Iterator[bytes]:
-    import zipfile
-
-    from pipelines.files import archives
-
-    try:
-        yield from archives.stream(file, member, PIECE)
-    except (zipfile.BadZipFile, EOFError, zlib.error, NotImplementedError) as error:
-        raise BreakError(f"the archive's member is broken here: {error}") from error
-
-
-def _gunzipped(pieces: Iterator[bytes], name: str) -> Iterator[bytes]:
-    """Decompress all members of a gzip stream, their checksums checked."""
-    taken = given = 0
-    engine = zlib.decompressobj(wbits=31)
-    inside = True  # of a member: an empty file is cut off too
-    for piece in pieces:
-        taken += len(piece)
-        left = piece if inside else piece.lstrip(b"\0")  # padding between and behind members is allowed
-        while left:
-            inside = True
-            try:
-                plain = engine.decompress(left, PIECE)
-            except zlib.error as error:
-                why = f"the gzip stream is broken here: {error}" if given else _not(piece, "gzip")
-                raise BreakError(why) from error
-            given += len(plain)
-            bound(name, taken, given)
-            if plain:
-                yield plain
-            left = engine.unconsumed_tail
-            if engine.eof:
-                left, inside = engine.unused_data.lstrip(b"\0"), False
-                engine = zlib.decompressobj(wbits=31)
-    if inside:
-        yield engine.flush()
-        if not engine.eof:
-            raise BreakError("the gzip stream is cut off here")
-
-
-class _Pieces:
-    """Pieces as a file that pyarrow reads, counting what was taken."""
-
-    closed = False
-
-    def __init__(self, first: bytes, pieces: Iterator[bytes]) -> None:
-        self.pieces = itertools.chain([first], pieces)
-        self.taken = 0
-
-    def read(self, _size: int = -1) -> bytes:
-        """Give the next piece, whatever size was asked for but never above it: pieces are small."""
-        piece = next(self.pieces, b"")
-        self.taken += len(piece)
-        return piece
-
-    def close(self) -> None:
-        """Close nothing: the pieces end by themselves."""
-
-
-def _unzstd(pieces: Iterator[bytes], name: str) -> Iterator[bytes]:
-    import pyarrow as pa
-
-    small = (piece[at : at + ARROW_READS] for piece in pieces for at in range(0, len(piece), ARROW_READS))
-    first = next(small, b"")
-    if not first.startswith(ZSTD):
-        raise BreakError(_not(first, "zstd"))
-    source, given = _Pieces(first, small), 0
-    with pa.CompressedInputStream(pa.PythonFile(source, mode="r"), "zstd") as content:
-        while True:
-            try:
-                plain = content.read(PIECE)
-            except OSError as error:
-                raise BreakError(f"the zstd stream is cut off or broken here: {error}") from error
-            if not plain:
-                return
-            given += len(plain)
-            bound(name, source.taken, given)
-            yield plain
-
-
-def _not(head: bytes, kind: str) -> str:
-    return foreign(head) or f"this is no {kind} data, though its name says so; it begins with {head[:20]!r}"
 
 
 def foreign(head: bytes) -> str | None:
@@ -154,15 +114,24 @@ def foreign(head: bytes) -> str | None:
             return what
     if head.lstrip()[:15].lower().startswith((b"<!doctype html", b"<html")):
         return "this is an HTML page: the server said something else than the file; download it again"
-    return None
+    encoding = _encoding(head)
+    return f"this is {encoding} text; convert it: iconv -f {encoding} -t UTF-8" if encoding else None
 
 
-def _as_utf8(pieces: Iterator[bytes]) -> Iterator[bytes]:
+def _encoding(head: bytes) -> str | None:
+    """Name an encoding of two or four bytes a letter that is not read, by the zeros among the first eight bytes."""
+    if head.startswith(UTF32):
+        return "UTF-32"
+    return ZEROS.get(tuple(not byte for byte in head[:8]))
+
+
+def _as_utf8(pieces: Iterator[bytes], notes: Notes) -> Iterator[bytes]:
     first = next(pieces, b"")
-    if not first.startswith(UTF16):
+    if not first.startswith(UTF16) or first.startswith(UTF32):
         yield first
         yield from pieces
         return
+    notes.converted = True
     decoder = codecs.getincrementaldecoder("utf-16")(errors="surrogatepass")
     yield decoder.decode(first).encode("utf-8", "surrogatepass")
     for piece in pieces:
