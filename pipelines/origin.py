@@ -33,10 +33,11 @@ def found(origin: dict[str, Any], known: dict[str, Any] | None) -> dict[str, Any
 
 
 def _line(file: Path, offset: int) -> int:
-    """Count the lines up to a byte."""
-    count = 0
+    """Count the lines up to a byte; a file without a newline has lines that end as old Macs' do."""
+    newlines = returns = 0
     with file.open("rb") as content:
         while offset > 0 and (piece := content.read(min(offset, 1 << 20))):
-            count += piece.count(b"\n")
+            newlines += piece.count(b"\n")
+            returns += piece.count(b"\r")
             offset -= len(piece)
-    return count + 1
+    return (newlines or returns) + 1

@@ -34,7 +34,8 @@ def members(file: Path, pattern: str | None) -> list[str]:
         raise InputError(f"{file}: two members have one name; nothing of this archive is read")
     found = [name for name in names if pattern is None or name == pattern or fnmatch.fnmatchcase(name, pattern)]
     if not found:
-        raise InputError(f"{file}: no member {pattern!r}; it holds {', '.join(names[:10])}")
+        named = f"no member {pattern!r}" if pattern is not None else "no file in this archive"
+        raise InputError(f"{file}: {named}; it holds {', '.join(names[:10]) or 'nothing'}")
     return found
 
 

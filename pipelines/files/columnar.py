@@ -14,6 +14,7 @@ SPOOLED = 64 << 20  # bytes of a decompressed file that are held in memory; more
 MAGIC = {"Parquet": b"PAR1", "Arrow": b"ARROW1"}
 BEHIND = 8  # bytes of an Arrow file's magic, behind which it is a stream
 EXPANDED = 96 << 20  # bytes to which dictionaries may expand at a time
+REPEATED = 2_500  # bytes that a byte of a table may become: a long text that each row has is stored once
 BUFFER = 1 << 16  # bytes of a row group's columns that are read to see their dictionaries
 
 
@@ -49,7 +50,7 @@ class _Table:
             return
         told = sizes(batch)
         self.plain += sum(told)
-        bound(self.name, self.packed, self.plain)
+        bound(self.name, self.packed, self.plain, REPEATED)
         yield from added(self.rows, batch, told, self.limit)
 
 

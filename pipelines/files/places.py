@@ -47,8 +47,9 @@ class Place:
 
     @property
     def compression(self) -> str | None:
-        """`.gz`, `.zst` or null, by the name."""
-        return self.path.suffix if self.path.suffix in COMPRESSED else None
+        """`.gz`, `.zst` or null, by the name, in any letter case."""
+        ending = self.path.suffix.lower()
+        return ending if ending in COMPRESSED else None
 
     @property
     def format(self) -> str:
@@ -117,7 +118,7 @@ def _within(files: Iterable[str], left: dict[str, str], member: str, *, named: b
     """Put the members in an archive's place, and what has no reader with what is `left` out, by name with why."""
     places: list[Place] = []
     for file in files:
-        packed = Place(file).path.suffix == ".zip"
+        packed = Place(file).path.suffix.lower() == ".zip"
         if packed and is_url(file):
             raise InputError(f"{file}: archives behind URLs are not read; download it and name the copy")
         if packed:

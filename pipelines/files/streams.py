@@ -36,12 +36,12 @@ class BombError(InputError):
     """Data that grows beyond measure when it is decompressed."""
 
 
-def bound(name: str, compressed: int, plain: int) -> None:
-    """Raise `BombError` when `plain` bytes from `compressed` are above 64 MiB and above 100 a byte."""
-    if plain > FREE and plain > RATIO * compressed:
+def bound(name: str, compressed: int, plain: int, ratio: int = RATIO) -> None:
+    """Raise `BombError` when `plain` bytes from `compressed` are above 64 MiB and above `ratio` a byte."""
+    if plain > FREE and plain > ratio * compressed:
         raise BombError(
-            f"{name}: {compressed:,} bytes become {plain:,} or more: above {RATIO} a byte and {FREE:,} in all this is "
-            "taken for a decompression bomb; decompress it yourself if it is meant to be read"
+            f"{name}: {compressed:,} bytes become {plain:,} or more: above {ratio:,} a byte and {FREE:,} in all this "
+            "is taken for a decompression bomb; decompress it yourself if it is meant to be read"
         )
 
 

@@ -40,3 +40,12 @@ def test_a_row_is_found_again_and_its_author_however_the_file_was_read(
         assert content.encode()[told["offset"] :].startswith(told["raw"].encode())
         assert origin.found(place | {"file": f"file://{place['file']}"}, known) == told  # as earlier versions named it
     assert origins.by(tmp_path, (author,))["place"].to_list() == [f"{tmp_path / name}\n1"]
+
+
+def test_the_line_of_a_row_is_told_whichever_way_lines_end(tmp_path: Path) -> None:
+    rows = [b'{"instruction": "Who?"}', b'{"instruction": "What?"}', b'{"instruction": "Where?"}']
+    for end in (b"\n", b"\r\n", b"\r"):
+        (tmp_path / "x.jsonl").write_bytes(end.join(rows))
+        stored = ingest(tmp_path / "stages", [Source(path=str(tmp_path / "x.jsonl"))])
+        places = read_table(stored, "samples", SAMPLES)["origin"]
+        assert [origin.found(place, stored.facts["files"][0])["line"] for place in places] == [1, 2, 3]

@@ -193,6 +193,14 @@ def test_a_table_that_grows_beyond_measure_is_refused_before_it_has_grown(tmp_pa
     assert seen < 200
 
 
+def test_a_long_text_that_each_row_has_makes_no_bomb_of_a_table(tmp_path: Path) -> None:
+    count, system = 40_000, "You are a careful assistant. " * 80
+    table = pa.table({"system": [system] * count, "instruction": [f"Add {at} and 1." for at in range(count)]})
+    pq.write_table(table, tmp_path / "x.parquet", compression="zstd")
+    assert (tmp_path / "x.parquet").stat().st_size * 100 < count * len(system)
+    assert sum(len(batch.values) for batch in read(Place("x.parquet"), tmp_path / "x.parquet").batches) == count
+
+
 def test_a_table_that_is_something_else_says_what_it_is(tmp_path: Path) -> None:
     table, stream = parquet(ROWS[:3]), packed(pa.ipc.new_file, ROWS[:3])
     for name, content, told in [

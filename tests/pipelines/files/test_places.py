@@ -217,3 +217,13 @@ def test_a_folder_of_several_splits_of_datasets_stands_for_their_arrow_files(tmp
         ]
         left = [name.partition(": of a dataset")[0].rpartition("/")[2] for name in found.skipped]
         assert sorted(left) == ["cache-1.arrow", "dataset_dict.json", *["dataset_info.json"] * 2, *["state.json"] * 2]
+
+
+def test_endings_are_known_in_any_letter_case(tmp_path: Path) -> None:
+    (tmp_path / "X.JSONL.GZ").write_bytes(gzip.compress(b'{"instruction": "a"}'))
+    zipped(tmp_path / "Y.ZIP", "A.JSONL")
+    found = places_of(str(tmp_path)).places
+    assert [(place.format, place.compression, place.member) for place in found] == [
+        (".jsonl", ".gz", None),
+        (".jsonl", None, "A.JSONL"),
+    ]
