@@ -13,6 +13,7 @@ from pipelines.files.streams import BreakError, bound, foreign
 SPOOLED = 64 << 20  # bytes of a decompressed file that are held in memory; more lie in a temporary file
 MAGIC = {"Parquet": b"PAR1", "Arrow": b"ARROW1"}
 BEHIND = 8  # bytes of an Arrow file's magic, behind which it is a stream
+FEW = 16  # rows of 4 MiB: these are long, and so is what their dictionaries hold, which isn't read only to be measured
 EXPANDED = 96 << 20  # bytes to which dictionaries may expand at a time
 REPEATED = 2_500  # bytes that a byte of a table may become: a long text that each row has is stored once
 BUFFER = 1 << 16  # bytes of a row group's columns that are read to see their dictionaries
@@ -116,7 +117,8 @@ def _at_once(table: _Table, file: Any, group: int) -> int:
     few = max(1, min(ROWS, HELD * told.num_rows // max(1, told.total_byte_size)))
     if few * told.total_byte_size <= EXPANDED:  # whatever of it is the longest
         return int(few)
-    return max(1, min(int(few), EXPANDED // max(1, _longest(table, file, group))))
+    longest = told.total_byte_size if few <= FEW else _longest(table, file, group)
+    return max(1, min(int(few), EXPANDED // max(1, longest)))
 
 
 def _longest(table: _Table, file: Any, group: int) -> int:
