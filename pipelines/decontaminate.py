@@ -134,8 +134,9 @@ class _clean:  # noqa: N801 - as `to_match`
     def __iter__(self) -> Iterator[tuple[Selection, pl.DataFrame, pl.DataFrame]]:
         for one, candidates, samples in self.picked:
             sides = [~pl.col(side).is_in(self.ids.implode()) for side in ("chosen_id", "rejected_id")]
-            sft = one.sft.filter(~pl.col("id").is_in(self.ids.implode()))
-            yield replace(one, sft=sft, pairs=one.pairs.filter(*sides)), candidates, samples
+            stays = ~pl.col("id").is_in(self.ids.implode())
+            left = replace(one, sft=one.sft.filter(stays), pairs=one.pairs.filter(*sides), bad=one.bad.filter(stays))
+            yield left, candidates, samples
 
 
 def _as_samples(texts: pl.DataFrame, samples: pl.DataFrame) -> pl.DataFrame:
@@ -148,6 +149,7 @@ def _told(picked: Selection) -> pl.DataFrame:
         picked.sft.select("id", picked=pl.lit("sft")),
         picked.pairs.select(id="chosen_id", picked=pl.lit("chosen")),
         picked.pairs.select(id="rejected_id", picked=pl.lit("rejected")),
+        picked.bad.select("id", picked=pl.lit("bad")),
     ]
     return pl.concat(sides).group_by("id", maintain_order=True).agg(pl.col("picked").unique(maintain_order=True))
 

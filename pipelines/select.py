@@ -1,13 +1,12 @@
 """The fifth stage: from scores to data. A rule of selection is a function from scored candidates to ids.
 
-It is called with the candidates of up to 5,000 samples at a time. Memory is bounded by a shard of each table that is
-read or written; held besides are the replies that leak a benchmark, and the ids that a rule ranks which holds prompts
-against each other.
+It is called with the candidates of up to 5,000 samples at a time. Memory is bounded by a shard of each table; held
+besides are the replies that leak a benchmark, and the ids that a rule ranks which holds prompts against each other.
 """
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +30,14 @@ OWN = -1  # the number of the reply that a sample came with, among the candidate
 
 @dataclass(frozen=True)
 class Selection:
-    """What is picked: candidate ids (`id`) for SFT, and pairs of them (`chosen_id`, `rejected_id`)."""
+    """What is picked: candidate ids (`id`) for SFT, and pairs of them (`chosen_id`, `rejected_id`).
+
+    `bad` are ids of replies that the data itself calls bad, each the only one to its prompt; no rule need give them.
+    """
 
     sft: pl.DataFrame
     pairs: pl.DataFrame
+    bad: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema={"id": pl.String}), kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -209,7 +212,16 @@ def _learnable(picked: Selection, candidates: pl.DataFrame, samples: pl.DataFram
     """Leave out of SFT the replies that the data itself says are not to be learned, by a loss weight of 0."""
     unwanted = samples.filter(pl.col("weight") == 0).select(sample_id="id", sample=pl.lit(OWN, pl.Int64))
     not_learned = candidates.filter(pl.col("model") == SOURCE).join(unwanted, on=["sample_id", "sample"], how="semi")
-    return Selection(picked.sft.join(not_learned, on="id", how="anti", maintain_order="left"), picked.pairs)
+    learned = picked.sft.join(not_learned, on="id", how="anti", maintain_order="left")
+    return Selection(learned, picked.pairs, bad=_called_bad(candidates, samples))
+
+
+def _called_bad(candidates: pl.DataFrame, samples: pl.DataFrame) -> pl.DataFrame:
+    """Give the replies that the data labels bad, as KTO's does, but for those that a judge found good."""
+    only, said = pl.col("replies").list.len() == 1, pl.col("replies").list.first().struct.field("score")
+    of_bad = samples.filter(pl.col("reply").is_null() & only & (said == 0)).select(sample_id="id")
+    own = candidates.filter((pl.col("model") == SOURCE) & (pl.col("score").fill_null(0) <= 0))
+    return own.join(of_bad, on="sample_id", how="semi", maintain_order="left").select("id")
 
 
 def sft_rows(picked: pl.DataFrame, candidates: pl.DataFrame, samples: pl.DataFrame, rule: str) -> pl.DataFrame:

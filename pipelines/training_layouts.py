@@ -79,12 +79,15 @@ def plain_rows(sft: pl.DataFrame) -> pl.DataFrame:
 def unpaired_rows(picked: Selection, candidates: pl.DataFrame, samples: pl.DataFrame, rule: str) -> pl.DataFrame:
     """Give KTO's rows: `label` is true for what was picked for SFT or chosen, false for what was rejected.
 
+    False is also what the data itself calls bad, where it is the only reply to its prompt.
+
     A candidate is in it once. One whose text is on both sides of its prompt has no label, and is left out.
     """
     sides = [
         picked.sft.select("id", label=pl.lit(value=True)),
         picked.pairs.select(id="chosen_id", label=pl.lit(value=True)),
         picked.pairs.select(id="rejected_id", label=pl.lit(value=False)),
+        picked.bad.select("id", label=pl.lit(value=False)),
     ]
     told = pl.concat(sides).unique(maintain_order=True)
     texts = told.join(candidates.select("id", "sample_id", "text"), on="id", maintain_order="left")

@@ -102,7 +102,7 @@ def overrule(picked: Selection, candidates: pl.DataFrame, told: pl.DataFrame, ru
     """
     if told.is_empty():
         nothing = pl.DataFrame(schema={"key": pl.String, "outcome": pl.String})
-        return Overruled(picked.sft, picked.pairs, pl.DataFrame(schema=OVERRIDDEN), nothing)
+        return Overruled(picked.sft, picked.pairs, pl.DataFrame(schema=OVERRIDDEN), nothing, bad=picked.bad)
     first = first_ids(candidates.lazy())
     sft, pairs = _replies(picked.sft, first, told), _pairs(picked.pairs, first, told)
     swapped = pl.col("outcome") == "flipped"
@@ -111,9 +111,10 @@ def overrule(picked: Selection, candidates: pl.DataFrame, told: pl.DataFrame, ru
         rejected_id=pl.when(swapped).then("chosen_id").otherwise("rejected_id"),
     )
     good = sft.filter(pl.col("outcome").ne_missing("sft_removed")).select("id")
+    bad = _replies(picked.bad, first, told).filter(pl.col("outcome").ne_missing("sft_confirmed")).select("id")
     both = [pairs.rename({"chosen_id": "candidate_id"}), sft.rename({"id": "candidate_id"})]
     every = pl.concat(both, how="diagonal").drop_nulls("outcome")
-    return Overruled(good, left, _changed(every, candidates, rule), every.select("key", "outcome"))
+    return Overruled(good, left, _changed(every, candidates, rule), every.select("key", "outcome"), bad=bad)
 
 
 def counts(outcomes: pl.DataFrame, told: pl.DataFrame) -> dict[str, Any]:
