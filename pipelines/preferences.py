@@ -35,7 +35,8 @@ def dpo(row: Row) -> Reading:
     Whole are lists of turns, `chosen_messages` and `rejected_messages`, or the transcripts of hh-rlhf; what stands
     before the last turn must be the same in both. Scores are 1 and 0, or `score_chosen` and `score_rejected`.
     """
-    names = ("chosen_messages", "rejected_messages") if "chosen_messages" in row else ("chosen", "rejected")
+    whole = ("chosen_messages", "rejected_messages")
+    names = whole if row.keys() >= set(whole) else ("chosen", "rejected")
     column = next((column for column in PROMPTS if row.get(column) is not None), None)
     tools = json_text(row.get("tools"))
     if column is not None:

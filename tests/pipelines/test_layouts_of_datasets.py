@@ -183,6 +183,12 @@ MORE = {"history", "system", "tools", "reference", "check", "license", "reply"}
 COLUMNS = sorted({name for needed, _read in LAYOUTS.values() for some in needed for name in some} | ASKING | MORE)
 
 
+def test_pairs_beside_half_of_others_are_read() -> None:
+    row = {"prompt": "q", "chosen": "good", "rejected": "bad", "chosen_messages": [{"role": "user", "content": "q"}]}
+    (reading,) = read_as("dpo", row)
+    assert reading.replies == (("good", 1.0), ("bad", 0.0))
+
+
 @pytest.mark.parametrize("layout", LAYOUTS)
 @given(st.data())
 def test_whatever_a_row_holds_it_is_read_or_said_to_be_no_row(layout: str, data: st.DataObject) -> None:
