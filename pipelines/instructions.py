@@ -1,5 +1,6 @@
 """Layouts of one instruction and its reply: Alpaca, questions, prompts, problems, bare text."""
 
+from operator import itemgetter
 from typing import Any
 
 from pipelines.turns import (
@@ -115,6 +116,7 @@ def plain_text(row: Row) -> Reading:
 SPECIAL = frozenset(
     {"history", "system", "system_prompt", "response", "context", "reference", "check", "license", "tools"}
 )
+PLAIN = ("instruction", "input", "output")
 NULL = type(None)
 
 
@@ -125,7 +127,10 @@ def plain_alpaca(rows: list[dict[str, Any]]) -> tuple[list[str], list[str | None
     """
     if not SPECIAL.isdisjoint(set().union(*rows)):
         return None
-    columns: list[list[Any]] = [[row.get(name) for row in rows] for name in ("instruction", "input", "output")]
+    try:
+        columns: list[list[Any]] = [list(map(itemgetter(name), rows)) for name in PLAIN]
+    except KeyError:  # `input` is often left out
+        columns = [[row.get(name) for row in rows] for name in PLAIN]
     instructions, inputs, replies = columns
     if set(map(type, instructions)) != {str} or not {*map(type, inputs), *map(type, replies)} <= {str, NULL}:
         return None
