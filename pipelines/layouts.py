@@ -190,7 +190,8 @@ def _laid_out(layout: str | None, row: Row, columns: Columns) -> list[Reading]:
     """Read a row in a layout, but for the reply where the recipe names its column."""
     assert layout is not None  # noqa: S101 - the caller has recognised one
     named = {field: _column(row, str(name)) for field, name in columns.items()}
-    row = {**row, **{field: value for field, value in named.items() if field in OVER}}
+    over = {field: value for field, value in named.items() if field in OVER}
+    row = {**row, **over} if over else row
     needed, read = LAYOUTS[layout]
     if not any(some <= row.keys() for some in needed):
         _, missing = min((len(some - row.keys()), sorted(some - row.keys())) for some in needed)

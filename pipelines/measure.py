@@ -80,9 +80,7 @@ def measure_all(where: Measuring, parts: Sequence[FilterPart], rules: Mapping[st
     made = _measure_rows(where, {name: named[name] for name in single}, single)
     for name, rule in rules.items():
         if not isinstance(rule, Rule | PickRule):
-            if stored_as(where.store, "measure", where.question(named[name], rule)) is None:
-                where.say(f"  measure {name}")
-            made[name] = _measure_corpus(where, named[name], rule)
+            made[name] = _measure_corpus(where, name, named[name], rule)
     return made
 
 
@@ -133,8 +131,9 @@ def _measured_alone(shard: pl.DataFrame, name: str, rule: Rule) -> pl.DataFrame:
         ) from error
 
 
-def _measure_corpus(where: Measuring, part: FilterPart, rule: AnyRule) -> Stored:
+def _measure_corpus(where: Measuring, name: str, part: FilterPart, rule: AnyRule) -> Stored:
     def build(folder: Path) -> dict[str, Any]:
+        where.say(f"  measure {name}")
         more: dict[str, Any] = {}
         if isinstance(rule, AskRule):
             values, paid = _asked(where, part, rule)
